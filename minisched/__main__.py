@@ -1,0 +1,5 @@
+"""`python -m minisched` is the command `minisched`."""
+
+from minisched.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""What is true without any framework: pipelines, runs, schedules, secrets and errors."""

@@ -1,0 +1,116 @@
+"""What the server and the launcher say to each other, and the files of a run directory.
+
+Messages are JSON objects, one per packet of a Unix SOCK_SEQPACKET socket; a run's job travels beside its `spawn`
+message as a file descriptor (a memfd) that the launcher passes on unread (D2, D9). Both ends start with `hello`; a
+different PROTOCOL means: do not spawn here, let it drain.
+
+| server says | launcher answers |
+|---|---|
+| hello {protocol} | hello {protocol, pid, start_ticks, boot_id, runtime, generation, state, problem, version, import_s, spares, runs} |
+| spawn {run_id, run_dir, limits} + job fd | spawned {run_id, process} or refused {run_id, reason, message} |
+| ping {} | pong {state, spares, runs} |
+| retire {} | retiring {runs}: no further spawns, leaves when its last run has ended |
+
+Standard library only, Python 3.8 syntax: this file is read by both interpreters.
+"""
+
+from __future__ import annotations
+
+import array
+import json
+import os
+import socket
+
+PROTOCOL = 1
+MAX_MESSAGE_BYTES = 64 * 1024
+
+# Files of a run directory; each is written by exactly one process, whole (temporary name, fsync, rename).
+LOG_FILE = "run.log"  # guard creates it; the run's stdout and stderr
+STARTED_FILE = "started.json"  # guard, with O_EXCL before anything runs: who it is. Exists => never start this run again
+PROGRESS_FILE = "progress.json"  # runner, each second
+RESULT_FILE = "result.json"  # runner, when the workflow has ended
+EXIT_FILE = "exit.json"  # guard, when no process of the run is left
+TMP_DIR = "tmp"  # TMPDIR and stageFileLocation of the run; removed by the guard
+
+# The mark of a run in the environment of every process that it starts.
+RUN_MARK = "MINISCHED_RUN_ID"
+
+
+class ProtocolError(Exception):
+    """The peer sent something that is not a message, or went away."""
+
+
+def send(connection: socket.socket, message: dict, fds: tuple = ()) -> None:
+    """Send one message with its descriptors. Raises OSError when the peer is gone."""
+    data = json.dumps(message, separators=(",", ":")).encode()
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise ProtocolError("message of {} bytes is larger than {}".format(len(data), MAX_MESSAGE_BYTES))
+    ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+    connection.sendmsg([data], ancillary)
+
+
+def receive(connection: socket.socket) -> tuple:
+    """Wait for one message; returns (message, [fds]). Raises EOFError when the peer has closed."""
+    room = socket.CMSG_SPACE(4 * array.array("i").itemsize)
+    data, ancillary, _, _ = connection.recvmsg(MAX_MESSAGE_BYTES, room)
+    fds = array.array("i")
+    for level, kind, payload in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
+    if not data and not fds:
+        raise EOFError("the peer closed the connection")
+    try:
+        message = json.loads(data)
+    except ValueError as error:
+        for fd in fds:
+            os.close(fd)
+        raise ProtocolError("not a message: {}".format(error)) from error
+    return message, list(fds)
+
+
+def write_record(directory: str, name: str, record: dict) -> None:
+    """Write a JSON file so that a reader sees all of it or nothing, also after a power cut."""
+    temporary = os.path.join(directory, ".{}.{}".format(name, os.getpid()))
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, json.dumps(record).encode())
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    os.replace(temporary, os.path.join(directory, name))
+    directory_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory_fd)
+    finally:
+        os.close(directory_fd)
+
+
+def read_record(directory: str, name: str) -> dict | None:
+    """The JSON object in the file, or None when it is absent or not whole."""
+    try:
+        with open(os.path.join(directory, name), "rb") as file:
+            record = json.load(file)
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def boot_id() -> str:
+    """Names this boot of the machine: a pid and start time mean nothing after the next one."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def start_ticks(pid: int) -> int | None:
+    """Field 22 of /proc/<pid>/stat, or None when there is no such process."""
+    try:
+        with open("/proc/{}/stat".format(pid), "rb") as file:
+            stat = file.read()
+    except OSError:
+        return None
+    return int(stat[stat.rindex(b")") + 2 :].split()[19])
+
+
+def identity(pid: int) -> dict:
+    """{"pid", "start_ticks", "boot_id"}: a process that cannot be confused with a later one of the same pid."""
+    return {"pid": pid, "start_ticks": start_ticks(pid), "boot_id": boot_id()}
