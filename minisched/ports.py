@@ -150,7 +150,7 @@ class PipelineStore(Protocol):
     def get_by_fqn(self, fqn: str) -> Pipeline:
         """Soft-deleted ones too. Raises PipelineNotFound."""
 
-    def list(self, query: PipelineQuery) -> PipelinePage:
+    def page(self, query: PipelineQuery) -> PipelinePage:
         """A page, by name (or display name) and id, ascending unless `descending`."""
 
     def history(self, pipeline_id: str) -> list[Pipeline]:
@@ -161,14 +161,14 @@ class PipelineStore(Protocol):
 
 
 class PipelineStatusStore(Protocol):
-    """What workflows report about their runs by PUT pipelineStatus: one PipelineStatus document per (pipeline, runId)."""
+    """What workflows report by PUT pipelineStatus: one PipelineStatus document per (pipeline, runId)."""
 
     def put(self, fqn: str, status: Document) -> Document | None:
         """Replace the row of `status["runId"]` as a whole; returns the row that was there."""
 
     def get(self, fqn: str, run_id: str) -> Document | None: ...
 
-    def list(
+    def search(
         self, fqn: str, *, start_ms: int | None = None, end_ms: int | None = None, limit: int | None = None
     ) -> list[Document]:
         """By `timestamp`, newest first, the range inclusive."""
@@ -198,7 +198,7 @@ class DeploymentStore(Protocol):
     def delete(self, pipeline_id: str) -> bool:
         """False when there was none. Its runs stay in the history."""
 
-    def list(self) -> list[Deployment]:
+    def all(self) -> list[Deployment]:
         """All, by FQN."""
 
     def count(self) -> int: ...
@@ -226,7 +226,7 @@ class RunStore(Protocol):
     def get(self, run_id: str) -> Run:
         """Raises RunNotFound."""
 
-    def list(self, query: RunQuery) -> list[Run]: ...
+    def search(self, query: RunQuery) -> list[Run]: ...
 
     def claim(self, *, slots: int, runtimes: Sequence[str] = ()) -> Run | None:
         """Make the first claimable queued run `running` and return it, in one statement's worth of atomicity.
@@ -280,7 +280,7 @@ class Outbox(Protocol):
 
     def postpone(self, entry_id: int, *, error: str, next_at: datetime, dead: bool = False) -> None: ...
 
-    def list(self, *, limit: int) -> list[OutboxEntry]:
+    def pending(self, *, limit: int) -> list[OutboxEntry]:
         """What has not been delivered, oldest first."""
 
 
@@ -294,7 +294,7 @@ class DocumentStore(Protocol):
 
     def get_by_fqn(self, kind: str, fqn: str) -> Document | None: ...
 
-    def list(self, kind: str, *, limit: int, after: str | None = None, prefix: str | None = None) -> list[Document]:
+    def page(self, kind: str, *, limit: int, after: str | None = None, prefix: str | None = None) -> list[Document]:
         """By FQN, those greater than `after`; `prefix` keeps FQNs that start with it and a dot."""
 
     def count(self, kind: str, *, prefix: str | None = None) -> int: ...

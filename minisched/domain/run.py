@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum, IntEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 
 from minisched.domain.instant import require_utc
 
 
-class RunState(str, Enum):
+class RunState(StrEnum):
     """Where a run is, in OpenMetadata's own words (contract §4.3)."""
 
     QUEUED = "queued"
@@ -34,7 +34,7 @@ ALLOWED_TRANSITIONS: dict[RunState, frozenset[RunState]] = {
 }
 
 
-class RunReason(str, Enum):
+class RunReason(StrEnum):
     """How a run got to its last state."""
 
     COMPLETED = "completed"
@@ -50,7 +50,7 @@ class RunReason(str, Enum):
     IMPORT_FAILED = "import_failed"
 
 
-class RunKind(str, Enum):
+class RunKind(StrEnum):
     """Why a run exists."""
 
     MANUAL = "manual"

@@ -19,7 +19,9 @@ _SECRET_KEY = re.compile(
     re.IGNORECASE,
 )
 # Keys that match above but hold a choice or an address, never a secret.
-_PUBLIC_KEYS = frozenset({"tokenUri", "authTokenUrl", "tokenEndpoint", "secretsManagerProvider", "secretsManagerLoader"})
+_PUBLIC_KEYS = frozenset(
+    {"tokenUri", "authTokenUrl", "tokenEndpoint", "secretsManagerProvider", "secretsManagerLoader"}
+)
 _SECRET_SUBTREES = frozenset({"appPrivateConfig", "extraHeaders"})
 
 

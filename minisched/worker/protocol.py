@@ -4,12 +4,12 @@ Messages are JSON objects, one per packet of a Unix SOCK_SEQPACKET socket; a run
 message as a file descriptor (a memfd) that the launcher passes on unread (D2, D9). Both ends start with `hello`; a
 different PROTOCOL means: do not spawn here, let it drain.
 
-| server says | launcher answers |
-|---|---|
-| hello {protocol} | hello {protocol, pid, start_ticks, boot_id, runtime, generation, state, problem, version, import_s, spares, runs} |
-| spawn {run_id, run_dir, limits} + job fd | spawned {run_id, process} or refused {run_id, reason, message} |
-| ping {} | pong {state, spares, runs} |
-| retire {} | retiring {runs}: no further spawns, leaves when its last run has ended |
+- `hello {protocol}` is answered `hello {protocol, pid, start_ticks, boot_id, runtime, generation, state, problem, version,
+  import_s, spares, runs}`; state is ready or failed
+- `spawn {run_id, run_dir, limits}` with the job's descriptor: `spawned {run_id, process}` or
+  `refused {run_id, reason, message}`
+- `ping {}`: `pong {state, spares, runs}`
+- `retire {}`: `retiring {runs}`; no further spawns, the launcher leaves when its last run has ended
 
 Standard library only, Python 3.8 syntax: this file is read by both interpreters.
 """
@@ -20,13 +20,16 @@ import array
 import json
 import os
 import socket
+from typing import Any
 
 PROTOCOL = 1
 MAX_MESSAGE_BYTES = 64 * 1024
 
 # Files of a run directory; each is written by exactly one process, whole (temporary name, fsync, rename).
 LOG_FILE = "run.log"  # guard creates it; the run's stdout and stderr
-STARTED_FILE = "started.json"  # guard, with O_EXCL before anything runs: who it is. Exists => never start this run again
+STARTED_FILE = (
+    "started.json"  # guard, with O_EXCL before anything runs: who it is. Exists => never start this run again
+)
 PROGRESS_FILE = "progress.json"  # runner, each second
 RESULT_FILE = "result.json"  # runner, when the workflow has ended
 EXIT_FILE = "exit.json"  # guard, when no process of the run is left
@@ -40,7 +43,7 @@ class ProtocolError(Exception):
     """The peer sent something that is not a message, or went away."""
 
 
-def send(connection: socket.socket, message: dict, fds: tuple = ()) -> None:
+def send(connection: socket.socket, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
     """Send one message with its descriptors. Raises OSError when the peer is gone."""
     data = json.dumps(message, separators=(",", ":")).encode()
     if len(data) > MAX_MESSAGE_BYTES:
@@ -49,7 +52,7 @@ def send(connection: socket.socket, message: dict, fds: tuple = ()) -> None:
     connection.sendmsg([data], ancillary)
 
 
-def receive(connection: socket.socket) -> tuple:
+def receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
     """Wait for one message; returns (message, [fds]). Raises EOFError when the peer has closed."""
     room = socket.CMSG_SPACE(4 * array.array("i").itemsize)
     data, ancillary, _, _ = connection.recvmsg(MAX_MESSAGE_BYTES, room)
@@ -68,7 +71,7 @@ def receive(connection: socket.socket) -> tuple:
     return message, list(fds)
 
 
-def write_record(directory: str, name: str, record: dict) -> None:
+def write_record(directory: str, name: str, record: dict[str, Any]) -> None:
     """Write a JSON file so that a reader sees all of it or nothing, also after a power cut."""
     temporary = os.path.join(directory, ".{}.{}".format(name, os.getpid()))
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -85,7 +88,7 @@ def write_record(directory: str, name: str, record: dict) -> None:
         os.close(directory_fd)
 
 
-def read_record(directory: str, name: str) -> dict | None:
+def read_record(directory: str, name: str) -> dict[str, Any] | None:
     """The JSON object in the file, or None when it is absent or not whole."""
     try:
         with open(os.path.join(directory, name), "rb") as file:
@@ -111,6 +114,6 @@ def start_ticks(pid: int) -> int | None:
     return int(stat[stat.rindex(b")") + 2 :].split()[19])
 
 
-def identity(pid: int) -> dict:
+def identity(pid: int) -> dict[str, Any]:
     """{"pid", "start_ticks", "boot_id"}: a process that cannot be confused with a later one of the same pid."""
     return {"pid": pid, "start_ticks": start_ticks(pid), "boot_id": boot_id()}
