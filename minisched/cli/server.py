@@ -1,0 +1,143 @@
+"""A running minisched spoken to over HTTP: answers as JSON, failures as errors that say what to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from minisched.cli.exit_codes import ServerRefused, ServerUnreachable
+from minisched.domain.errors import InvalidInput, NotFound
+
+PIPELINES = "/api/v1/services/ingestionPipelines"
+RUNS = "/api/v1/minisched/runs"
+SANDBOX = "/api/v1/minisched/sandbox"
+RUNTIMES = "/api/v1/minisched/runtimes"
+
+JSON_PATCH = "application/json-patch+json"
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_CONNECT_TIMEOUT_S = 5.0
+# A kill answers when the processes are gone, which may take the grace period of the executor.
+_READ_TIMEOUT_S = 120.0
+
+
+class Server:
+    """A connection to one server; close it, or use it as a context manager.
+
+    Raises ServerUnreachable when nothing answers, NotFound for 404 and ServerRefused for every other refusal, with the
+    server's own message.
+    """
+
+    def __init__(self, url: str, transport: httpx.BaseTransport | None = None) -> None:
+        try:
+            host = httpx.URL(url).host
+            self._client = httpx.Client(
+                base_url=url,
+                timeout=httpx.Timeout(_READ_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S),
+                transport=transport,
+                trust_env=host not in _LOOPBACK,  # a proxy of the environment cannot reach our loopback
+            )
+        except httpx.InvalidURL as error:
+            raise InvalidInput(f"{url} is not an address: {error}", field="--url") from error
+        if not host:
+            raise InvalidInput(f"{url} is not an address.", field="--url", hint="It looks like http://127.0.0.1:8580.")
+        self.url = url
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._client.close()
+
+    def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
+        return _document(self.call("GET", path, params=params))
+
+    def post(self, path: str, body: Any = None) -> Any:
+        return _document(self.call("POST", path, json=body))
+
+    def put(self, path: str, body: Any) -> Any:
+        return _document(self.call("PUT", path, json=body))
+
+    def patch(self, path: str, operations: list[dict[str, Any]]) -> Any:
+        """An RFC 6902 patch."""
+        return _document(self.call("PATCH", path, content=json.dumps(operations), headers={"Content-Type": JSON_PATCH}))
+
+    def delete(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
+        return _document(self.call("DELETE", path, params=params))
+
+    def call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """One request; a response that is not a success is raised."""
+        with self._reachable():
+            response = self._client.request(method, path, **options)
+        return _accepted(response)
+
+    @contextmanager
+    def stream(
+        self, path: str, *, headers: Mapping[str, str], read_timeout_s: float | None
+    ) -> Iterator[httpx.Response]:
+        """A response whose body is read as it comes; a break in the middle is the caller's httpx.TransportError."""
+        timeout = httpx.Timeout(read_timeout_s, connect=_CONNECT_TIMEOUT_S)
+        request = self._client.build_request("GET", path, headers=dict(headers), timeout=timeout)
+        with self._reachable():
+            response = self._client.send(request, stream=True)
+        try:
+            if response.is_error:
+                response.read()
+            yield _accepted(response)
+        finally:
+            response.close()
+
+    @contextmanager
+    def _reachable(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.TransportError as error:
+            raise ServerUnreachable(
+                f"no minisched server answers at {self.url}: {error or type(error).__name__}.",
+                hint="Start one with `minisched serve`, or name another with --url.",
+            ) from error
+
+
+def _accepted(response: httpx.Response) -> httpx.Response:
+    if response.is_success:
+        return response
+    message = _message(response)
+    if response.status_code == httpx.codes.NOT_FOUND:
+        raise NotFound(message)
+    raise ServerRefused(message)
+
+
+def _message(response: httpx.Response) -> str:
+    """The server's own sentence: `message` (OpenMetadata), `error` (plugin dialect) or `detail` (problem document)."""
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    if isinstance(body, dict):
+        for key in ("message", "error", "detail"):
+            if body.get(key):
+                return str(body[key])
+    text = response.text.strip()[:500]
+    return f"the server answered {response.status_code}" + (f": {text}" if text else "")
+
+
+def _document(response: httpx.Response) -> Any:
+    """The JSON of the body, None when it is empty (contract §3.11)."""
+    if not response.content.strip():
+        return None
+    try:
+        return response.json()
+    except ValueError as error:
+        raise ServerRefused(
+            f"the answer of {response.request.url} is not JSON: {response.text[:200]!r}.",
+            hint="Is that a minisched server?",
+        ) from error
