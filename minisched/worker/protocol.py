@@ -7,9 +7,11 @@ different PROTOCOL means: do not spawn here, let it drain.
 - `hello {protocol}` is answered `hello {protocol, pid, start_ticks, boot_id, runtime, generation, state, problem, version,
   import_s, spares, runs}`; state is ready or failed
 - `spawn {run_id, run_dir, limits}` with the job's descriptor: `spawned {run_id, process}` or
-  `refused {run_id, reason, message}`
+  `refused {run_id, reason, message}`; reason is one of the REFUSED_ words
 - `ping {}`: `pong {state, spares, runs}`
 - `retire {}`: `retiring {runs}`; no further spawns, the launcher leaves when its last run has ended
+
+`type` names the message; `runs` is the list of the ids of active runs, `spares` a number, `process` a guard's identity.
 
 Standard library only, Python 3.8 syntax: this file is read by both interpreters.
 """
@@ -17,6 +19,7 @@ Standard library only, Python 3.8 syntax: this file is read by both interpreters
 from __future__ import annotations
 
 import array
+import contextlib
 import json
 import os
 import socket
@@ -24,6 +27,19 @@ from typing import Any
 
 PROTOCOL = 1
 MAX_MESSAGE_BYTES = 64 * 1024
+
+REFUSED_RETIRING = "retiring"  # ask another launcher
+REFUSED_FAILED = "failed"  # the runtime cannot run anything, see hello's problem
+REFUSED_STARTED = "already_started"  # this run has a started.json; it must not be started again
+REFUSED_RUN_DIR = "run_dir"  # the guard cannot write there: missing, not ours, disk full
+REFUSED_BAD_REQUEST = "bad_request"
+REFUSED_NO_PROCESS = "no_process"  # fork failed, or the spare died first; may be tried again
+
+# Exit codes of a runner. Anything else, or no result file, means that it did not get that far.
+EXIT_SUCCESS = 0  # success and partialSuccess
+EXIT_FAILED = 1
+EXIT_STOPPED = 2
+EXIT_NO_RESULT = 74  # the result file could not be written, so the disk is full
 
 # Files of a run directory; each is written by exactly one process, whole (temporary name, fsync, rename).
 LOG_FILE = "run.log"  # guard creates it; the run's stdout and stderr
@@ -55,7 +71,7 @@ def send(connection: socket.socket, message: dict[str, Any], fds: tuple[int, ...
 def receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
     """Wait for one message; returns (message, [fds]). Raises EOFError when the peer has closed."""
     room = socket.CMSG_SPACE(4 * array.array("i").itemsize)
-    data, ancillary, _, _ = connection.recvmsg(MAX_MESSAGE_BYTES, room)
+    data, ancillary, _, _ = connection.recvmsg(MAX_MESSAGE_BYTES, room, socket.MSG_CMSG_CLOEXEC)
     fds = array.array("i")
     for level, kind, payload in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
@@ -64,6 +80,8 @@ def receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
         raise EOFError("the peer closed the connection")
     try:
         message = json.loads(data)
+        if not isinstance(message, dict):
+            raise ValueError("a JSON object is expected")
     except ValueError as error:
         for fd in fds:
             os.close(fd)
@@ -71,21 +89,41 @@ def receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
     return message, list(fds)
 
 
-def write_record(directory: str, name: str, record: dict[str, Any]) -> None:
-    """Write a JSON file so that a reader sees all of it or nothing, also after a power cut."""
+def write_record(directory: str, name: str, record: dict[str, Any], durable: bool = True) -> None:
+    """Write a JSON file so that a reader sees all of it or nothing, also after a power cut when `durable`.
+
+    Raises OSError and leaves nothing behind when the disk is full.
+    """
     temporary = os.path.join(directory, ".{}.{}".format(name, os.getpid()))
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.write(fd, json.dumps(record).encode())
+        _write_whole(temporary, json.dumps(record).encode(), durable)
+        os.replace(temporary, os.path.join(directory, name))
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    if durable:
+        sync_directory(directory)
+
+
+def _write_whole(path: str, data: bytes, durable: bool) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        while data:  # a full disk shows as a short write first
+            data = data[os.write(fd, data) :]
+        if durable:
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_directory(directory: str) -> None:
+    """Make the directory's entries survive a power cut."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
         os.fsync(fd)
     finally:
         os.close(fd)
-    os.replace(temporary, os.path.join(directory, name))
-    directory_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory_fd)
-    finally:
-        os.close(directory_fd)
 
 
 def read_record(directory: str, name: str) -> dict[str, Any] | None:
