@@ -232,7 +232,8 @@ class RunStore(Protocol):
         """Make the first claimable queued run `running` and return it, in one statement's worth of atomicity.
 
         Order: priority, enqueued_at, id. Not claimable: when `slots` runs are running in all; when its pipeline has
-        `max_active_runs` running; when a stop is requested. None when there is none.
+        `max_active_runs` running; when a stop is requested; when `runtimes` are named and its `runtime` is not one
+        of them. None when there is none.
         """
 
     def mark_spawned(self, run_id: str, *, process: ProcessIdentity, runtime: str) -> None:
@@ -353,6 +354,16 @@ class RuntimeHealth(Protocol):
     """What is known of the runtimes without starting anything."""
 
     def statuses(self) -> list[RuntimeStatus]: ...
+
+
+class Alarm(Protocol):
+    """The alarm clock of schedules: kept equal to the deployments by whoever changes one."""
+
+    def set(self, deployment: Deployment) -> None:
+        """From now on ring when this deployment's schedule says so; never, when it has none or is disabled."""
+
+    def remove(self, pipeline_id: str) -> None:
+        """Never ring for it again."""
 
 
 class AutomationRunner(Protocol):

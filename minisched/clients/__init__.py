@@ -1,0 +1,1 @@
+"""What we call out to: orchestrators behind the PipelineServiceClient port, and OpenMetadata."""

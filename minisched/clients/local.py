@@ -1,0 +1,266 @@
+"""The orchestrator that is this machine: PipelineServiceClient over our own tables, queue and processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from uuid import UUID, uuid4
+
+from minisched.clients.log_pages import read_page
+from minisched.domain import schedule
+from minisched.domain.errors import (
+    InvalidInput,
+    InvalidPipelineConfig,
+    OrchestratorUnavailable,
+    PipelineNotFound,
+    RunNotFound,
+)
+from minisched.domain.instant import to_ms
+from minisched.domain.outcome import stopped_in_queue
+from minisched.domain.pipeline import PIPELINE_TYPES, Deployment, Document, PipelineRef, clean_name, task_id
+from minisched.domain.run import ACTIVE_STATES, Run, RunKind, RunState, StopRequest
+from minisched.ports import (
+    Alarm,
+    AutomationRunner,
+    ClientResponse,
+    Clock,
+    DeploymentStore,
+    Executor,
+    LogPage,
+    RunLogs,
+    RunOptions,
+    RunQuery,
+    RunStore,
+    RuntimeHealth,
+)
+
+_STATUS_LIMIT = 10
+# Named in OpenMetadata's enum, but without a workflow in any current line (contract §1.19).
+_REFUSED_TYPES = {
+    "policyAgent": "policyAgent pipelines have no workflow in openmetadata-ingestion.",
+}
+
+
+class LocalClient:
+    """Implements `ports.PipelineServiceClient`."""
+
+    platform = "local"
+
+    def __init__(
+        self,
+        *,
+        deployments: DeploymentStore,
+        runs: RunStore,
+        logs: RunLogs,
+        executor: Executor,
+        health: RuntimeHealth,
+        alarm: Alarm,
+        automations: AutomationRunner,
+        clock: Clock,
+        runtime_of: Callable[[Deployment], str],
+        host_ip: Callable[[], str],
+        kill_patience_s: float,
+    ) -> None:
+        self._deployments = deployments
+        self._runs = runs
+        self._logs = logs
+        self._executor = executor
+        self._health = health
+        self._alarm = alarm
+        self._automations = automations
+        self._clock = clock
+        self._runtime_of = runtime_of
+        self._host_ip = host_ip
+        self._kill_patience_s = kill_patience_s
+
+    def get_service_status(self) -> ClientResponse:
+        statuses = self._health.statuses()
+        for status in statuses:
+            if status.state == "ready":
+                return ClientResponse(200, None, self.platform, version=status.version)
+        for status in statuses:
+            # While the modules are being imported, runs are queued and nothing is lost: that is healthy.
+            if status.state in ("starting", "stopped") and status.version:
+                return ClientResponse(200, f"The runtime {status.name} is starting.", self.platform, status.version)
+        problems = "; ".join(f"{status.name}: {status.problem or status.state}" for status in statuses)
+        return ClientResponse(500, f"No runtime can run anything. {problems}".strip(), self.platform)
+
+    def run_automation(self, workflow: Document) -> ClientResponse:
+        return self._automations.run(workflow)
+
+    def deploy_pipeline(self, pipeline: Document) -> ClientResponse:
+        deployment = self._checked(pipeline)
+        changed = self._deployments.upsert(deployment)
+        self._alarm.set(deployment)
+        word = "has been created" if changed else "is deployed already, unchanged"
+        return self._said(f"Workflow [{deployment.name}] {word}")
+
+    def run_pipeline(self, pipeline: PipelineRef, options: RunOptions) -> ClientResponse:
+        deployment = self._deployed(pipeline)
+        run = self._runs.enqueue(self._manual_run(deployment, options), idempotency_key=options.idempotency_key)
+        self._executor.wake()
+        return self._said(f"Workflow [{deployment.name}] has been triggered as run {run.id}", run_id=run.id)
+
+    def delete_pipeline(self, pipeline: PipelineRef) -> ClientResponse:
+        deployment = self._find(pipeline)
+        if deployment is None:
+            return self._said(f"Workflow [{pipeline.name}] is not deployed")
+        self._alarm.remove(deployment.id)
+        self._stop_all(deployment, None, by="minisched", why="the pipeline was deleted")
+        self._deployments.delete(deployment.id)
+        return self._said(f"Workflow [{deployment.name}] has been deleted")
+
+    def toggle_ingestion(self, pipeline: PipelineRef, *, enabled: bool) -> ClientResponse:
+        deployment = self._find(pipeline)
+        if deployment is None or not self._deployments.set_enabled(deployment.id, enabled=enabled):
+            return ClientResponse(404, f"Workflow [{pipeline.name}] is not deployed", self.platform)
+        self._alarm.set(self._deployed(pipeline))
+        return self._said(f"Workflow [{deployment.name}] has been {'enabled' if enabled else 'disabled'}")
+
+    def get_pipeline_status(self, pipeline: PipelineRef, *, only_queued: bool) -> list[Document]:
+        states = (RunState.QUEUED,) if only_queued else ()
+        query = RunQuery(pipeline_id=self._deployed(pipeline).id, states=states, limit=_STATUS_LIMIT)
+        return [pipeline_status(run) for run in self._runs.search(query)]
+
+    def get_last_ingestion_logs(self, pipeline: PipelineRef, after: int | None, run_id: str | None = None) -> LogPage:
+        deployment = self._deployed(pipeline)
+        if run_id is None:
+            latest = self._runs.search(RunQuery(pipeline_id=deployment.id, limit=1))
+            if not latest:
+                raise RunNotFound(f"Pipeline {deployment.name} has no run yet")
+            run_id = latest[0].id
+        return read_page(self._logs, run_id, task_id(deployment.pipeline_type), after)
+
+    def kill_ingestion(self, pipeline: PipelineRef, *, run_id: str | None = None, by: str = "admin") -> ClientResponse:
+        deployment = self._deployed(pipeline)
+        ended = self._stop_all(deployment, run_id, by=by, why="a person asked for it")
+        if not ended:
+            return ClientResponse(404, f"Workflow [{deployment.name}] has no running or pending runs", self.platform)
+        return self._said(f"Workflow [{deployment.name}] has been killed: {len(ended)} ended")
+
+    def request_get_host_ip(self) -> str:
+        return self._host_ip()
+
+    # --- parts ------------------------------------------------------------------------------------------------------
+
+    def _checked(self, pipeline: Document) -> Deployment:
+        pipeline_type = str(pipeline.get("pipelineType"))
+        if pipeline_type not in PIPELINE_TYPES:
+            hint = f"It is one of {', '.join(PIPELINE_TYPES)}."
+            raise InvalidPipelineConfig(f"unknown type {pipeline_type!r}", field="pipelineType", hint=hint)
+        if pipeline_type in _REFUSED_TYPES:
+            raise InvalidPipelineConfig(_REFUSED_TYPES[pipeline_type], field="pipelineType")
+        for field in ("id", "name", "sourceConfig"):
+            if not pipeline.get(field):
+                raise InvalidPipelineConfig(f"Missing parameter '{field}'", field=field)
+        schedule.validate(dict(pipeline.get("airflowConfig") or {}))
+        return Deployment(
+            id=str(pipeline["id"]),
+            name=str(pipeline["name"]),
+            fqn=str(pipeline.get("fullyQualifiedName") or pipeline["name"]),
+            pipeline_type=pipeline_type,
+            document=pipeline,
+            enabled=bool(pipeline.get("enabled", True)),
+            deployed_at=self._clock.now(),
+        )
+
+    def _manual_run(self, deployment: Deployment, options: RunOptions) -> Run:
+        overrides: Document = {}
+        if options.app_config_override:
+            overrides["appConfig"] = options.app_config_override
+        if options.source_config_override:
+            overrides["sourceConfig"] = options.source_config_override
+        return new_run(
+            deployment,
+            run_id=_uuid(options.run_id) if options.run_id else str(uuid4()),
+            kind=RunKind.MANUAL,
+            clock=self._clock,
+            runtime=self._runtime_of(deployment),
+            requested_by=options.requested_by,
+            overrides=overrides,
+        )
+
+    def _find(self, pipeline: PipelineRef) -> Deployment | None:
+        if pipeline.id is not None:
+            return self._deployments.get(pipeline.id)
+        return self._deployments.find(clean_name(pipeline.name))
+
+    def _deployed(self, pipeline: PipelineRef) -> Deployment:
+        deployment = self._find(pipeline)
+        if deployment is None:
+            raise PipelineNotFound(f"Pipeline {pipeline.name} is not deployed", hint="Deploy it first.")
+        return deployment
+
+    def _stop_all(self, deployment: Deployment, run_id: str | None, *, by: str, why: str) -> list[Run]:
+        query = RunQuery(pipeline_id=deployment.id, states=tuple(ACTIVE_STATES), limit=10_000)
+        active = [run.id for run in self._runs.search(query) if run_id in (None, run.id)]
+        if not active:
+            return []
+        stop = StopRequest(at=self._clock.now(), by=by, why=why)
+        runs = self._runs.request_stop(active, stop, stopped_in_queue(stop))
+        self._executor.wake()
+        if not self._executor.await_end([run.id for run in runs], timeout_s=self._kill_patience_s):
+            raise OrchestratorUnavailable(
+                f"Runs of {deployment.name} are being ended, but not all their processes are gone yet.",
+                hint="The wish is recorded; ask again for the state of the runs.",
+            )
+        return runs
+
+    def _said(self, message: str, *, run_id: str | None = None) -> ClientResponse:
+        version = next((status.version for status in self._health.statuses() if status.version), None)
+        return ClientResponse(200, json.dumps({"message": message}), self.platform, version=version, run_id=run_id)
+
+
+def new_run(
+    deployment: Deployment,
+    *,
+    run_id: str,
+    kind: RunKind,
+    clock: Clock,
+    runtime: str,
+    requested_by: str,
+    overrides: Document | None = None,
+) -> Run:
+    """A queued run of the deployment, with the limits that its airflowConfig asks for (contract §4.2)."""
+    limits = deployment.airflow_config
+    return Run(
+        id=run_id,
+        pipeline_id=deployment.id,
+        pipeline_fqn=deployment.fqn,
+        pipeline_name=deployment.name,
+        pipeline_type=deployment.pipeline_type,
+        service_fqn=deployment.service_fqn,
+        kind=kind,
+        enqueued_at=clock.now(),
+        max_active_runs=max(1, int(limits.get("maxActiveRuns") or 1)),
+        timeout_s=limits.get("workflowTimeout") or None,
+        requested_by=requested_by,
+        runtime=runtime,
+        overrides=overrides or {},
+    )
+
+
+def pipeline_status(run: Run) -> Document:
+    """The run as OpenMetadata's PipelineStatus (contract §4.3, §1.13): nulls are present, times are milliseconds."""
+    started = run.started_at or run.enqueued_at
+    return {
+        "runId": run.id,
+        "pipelineState": run.state.value,
+        "startDate": to_ms(started),
+        "timestamp": to_ms(run.scheduled_for or run.enqueued_at),
+        "endDate": to_ms(run.ended_at) if run.ended_at else None,
+        "status": run.steps or None,
+        "config": None,
+        "metadata": None,
+    }
+
+
+def _uuid(text: str) -> str:
+    """The caller's run id as a UUID: itself, or one derived from it, because OpenMetadata accepts nothing else."""
+    try:
+        return str(UUID(text))
+    except ValueError:
+        if not text.strip():
+            raise InvalidInput("must not be blank", field="run_id") from None
+        return str(UUID(bytes=hashlib.sha256(text.encode()).digest()[:16], version=5))

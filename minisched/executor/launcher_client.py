@@ -1,0 +1,112 @@
+"""The server's end of a launcher's socket: one blocking request at a time, each with a deadline."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from minisched.domain.errors import OrchestratorRejected, OrchestratorUnavailable
+from minisched.domain.pipeline import Document
+from minisched.domain.run import ProcessIdentity
+from minisched.executor.processes import identity_from
+from minisched.worker import protocol
+
+
+@dataclass(frozen=True, slots=True)
+class SpawnLimits:
+    """What a run may use; None means no limit of ours. Seconds, mebibytes, a nice value, a number of descriptors."""
+
+    grace_s: float = 10.0
+    timeout_s: float | None = None
+    memory_limit_mb: int | None = None
+    nice: int = 0
+    open_files: int | None = None
+
+    def as_message(self) -> Document:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+class AlreadyStarted(OrchestratorRejected):
+    """This run was started before; its run directory says by which process."""
+
+
+class LauncherClient:
+    """A connection to a living launcher. Raises OrchestratorUnavailable when it does not answer in time or is gone."""
+
+    def __init__(self, path: Path, *, timeout_s: float = 5.0) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket.settimeout(timeout_s)
+        try:
+            _connect(self._socket, path)
+            self.hello = self._ask({"op": "hello", "protocol": protocol.PROTOCOL})
+        except BaseException:
+            self._socket.close()
+            raise
+
+    @property
+    def process(self) -> ProcessIdentity:
+        return identity_from(self.hello)
+
+    @property
+    def speaks_our_protocol(self) -> bool:
+        return self.hello.get("protocol") == protocol.PROTOCOL
+
+    def spawn(self, run_id: str, run_dir: Path, limits: SpawnLimits, job: Document) -> ProcessIdentity:
+        """Start the run; returns its guard. Raises AlreadyStarted, OrchestratorRejected."""
+        fd = _as_memfd(job)
+        try:
+            message = {"op": "spawn", "run_id": run_id, "run_dir": str(run_dir), "limits": limits.as_message()}
+            answer = self._ask(message, (fd,))
+        finally:
+            os.close(fd)
+        if answer.get("op") == "spawned":
+            return identity_from(answer["process"])
+        text = str(answer.get("message") or "the launcher refused the run")
+        raise AlreadyStarted(text) if answer.get("reason") == "already_started" else OrchestratorRejected(text)
+
+    def ping(self) -> Document:
+        return self._ask({"op": "ping"})
+
+    def retire(self) -> None:
+        """Ask it to leave when its last run has ended."""
+        self._ask({"op": "retire"})
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _ask(self, message: Document, fds: tuple[int, ...] = ()) -> dict[str, Any]:
+        try:
+            protocol.send(self._socket, message, fds)
+            answer, received = protocol.receive(self._socket)
+        except (OSError, EOFError, protocol.ProtocolError) as error:
+            raise OrchestratorUnavailable(f"the launcher does not answer: {error}") from error
+        for fd in received:
+            os.close(fd)
+        return answer
+
+
+def _connect(connection: socket.socket, path: Path) -> None:
+    # A path below /proc/self/fd escapes the 108 bytes that a socket's name may have.
+    try:
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise OrchestratorUnavailable(f"no launcher at {path}: {error}") from error
+    try:
+        connection.connect(f"/proc/self/fd/{directory}/{path.name}")
+    except OSError as error:
+        raise OrchestratorUnavailable(f"no launcher at {path}: {error}") from error
+    finally:
+        os.close(directory)
+
+
+def _as_memfd(job: Document) -> int:
+    fd = os.memfd_create("minisched-job", os.MFD_CLOEXEC)
+    data = json.dumps(job).encode()
+    while data:
+        data = data[os.write(fd, data) :]
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd

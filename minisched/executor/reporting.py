@@ -1,0 +1,110 @@
+"""The outbox's sender: tells OpenMetadata, in order per run and until it listens, how runs ended (R7)."""
+
+from __future__ import annotations
+
+import random
+import threading
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from minisched.domain.errors import NotFound, OrchestratorError, StoreUnavailable
+from minisched.ports import Clock, DeploymentStore, Outbox, OutboxEntry, RunStore, StatusReporter
+
+log = structlog.get_logger(__name__)
+
+_BATCH = 50
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxOptions:
+    """Seconds: the first and the longest wait after a failure, and how old a message may get before it is given up."""
+
+    first_delay_s: float
+    max_delay_s: float
+    max_age_s: float
+    poll_s: float = 5.0
+
+
+class OutboxSender:
+    """One thread that delivers what is due; `wake` saves the wait for the next poll."""
+
+    def __init__(
+        self,
+        *,
+        outbox: Outbox,
+        runs: RunStore,
+        deployments: DeploymentStore,
+        reporter: StatusReporter,
+        clock: Clock,
+        options: OutboxOptions,
+    ) -> None:
+        self._outbox = outbox
+        self._runs = runs
+        self._deployments = deployments
+        self._reporter = reporter
+        self._clock = clock
+        self._options = options
+        self._awake = threading.Event()
+        self._leaving = False
+        self._thread = threading.Thread(target=self._loop, name="outbox", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        self._awake.set()
+
+    def close(self) -> None:
+        """Leave after the message at hand; what is undelivered stays in the table."""
+        self._leaving = True
+        self._awake.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _loop(self) -> None:
+        while not self._leaving:
+            try:
+                busy = self._deliver_due()
+            except StoreUnavailable as error:
+                log.warning("store.unavailable", error=str(error))
+                busy = False
+            except Exception:
+                # A loop boundary: one message that cannot be read must not silence all others.
+                log.exception("outbox.turn_failed")
+                busy = False
+            if not busy:
+                self._awake.wait(self._options.poll_s)
+                self._awake.clear()
+
+    def _deliver_due(self) -> bool:
+        entries = self._outbox.due(self._clock.now(), limit=_BATCH)
+        for entry in entries:
+            if self._leaving:
+                break
+            self._deliver(entry)
+        return bool(entries)
+
+    def _deliver(self, entry: OutboxEntry) -> None:
+        try:
+            run = self._runs.get(entry.run_id)
+            deployment = self._deployments.get(run.pipeline_id)
+            if deployment is not None:
+                self._reporter.report(run, deployment.document)
+        except NotFound:
+            # The run or its pipeline was deleted here or there: nobody is left who would listen.
+            log.info("outbox.dropped", run_id=entry.run_id)
+        except OrchestratorError as error:
+            self._postpone(entry, str(error))
+            return
+        self._outbox.delivered(entry.id)
+
+    def _postpone(self, entry: OutboxEntry, why: str) -> None:
+        now = self._clock.now()
+        dead = (now - entry.created_at).total_seconds() > self._options.max_age_s
+        delay_s = min(self._options.first_delay_s * 2 ** min(entry.attempts, 20), self._options.max_delay_s)
+        # Half of the delay is random, so that a returning server is not met by everybody at once.
+        delay_s *= 0.5 + random.random() / 2  # noqa: S311 - jitter, not a secret
+        self._outbox.postpone(entry.id, error=why, next_at=now + timedelta(seconds=delay_s), dead=dead)
+        log.warning("outbox.postponed", run_id=entry.run_id, error=why, delay_s=round(delay_s, 1), dead=dead)

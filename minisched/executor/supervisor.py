@@ -1,0 +1,397 @@
+"""The one thread that owns execution: claims queued runs, hands them to launchers, watches their guards, ends them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import selectors
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import structlog
+
+from minisched.domain.errors import (
+    IllegalTransition,
+    MinischedError,
+    OrchestratorUnavailable,
+    RunNotFound,
+    StoreUnavailable,
+)
+from minisched.domain.outcome import classify, outcome, stopped_in_queue
+from minisched.domain.pipeline import Document
+from minisched.domain.run import Outcome, ProcessIdentity, Run, RunReason, RunState
+from minisched.executor import processes
+from minisched.executor.launcher_client import AlreadyStarted, SpawnLimits
+from minisched.executor.launchers import Launcher
+from minisched.executor.run_directory import RunDirectories
+from minisched.ports import Clock, RunQuery, RunStore, RuntimeStatus
+from minisched.worker import protocol
+
+log = structlog.get_logger(__name__)
+
+# After the grace, a guard gets this long to prove that its tree is gone; then the server does it itself.
+_GUARD_PATIENCE_S = 15.0
+_STORE_PATIENCE_S = 1.0
+# How often, and how long apart, a run is handed over when launchers die in the middle of it.
+_SPAWN_ATTEMPTS = 3
+_SPAWN_AGAIN_S = 0.5
+
+
+@dataclass(slots=True)
+class _Watched:
+    """A run whose guard lives, or has ended and is not written down yet."""
+
+    run: Run
+    guard: ProcessIdentity | None
+    pidfd: int | None
+    stop_sent: bool = False
+    give_up_at: float | None = None
+
+
+@dataclass(slots=True)
+class _Unspawned:
+    """A claimed run that no guard has taken yet: its launcher went away, or an earlier server did."""
+
+    run: Run
+    attempts: int
+    not_before: float
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorOptions:
+    """Limits of this node: runs at once, seconds of grace between TERM and KILL, and what a run may use."""
+
+    slots: int
+    grace_s: float
+    timeout_s: float | None = None
+    memory_limit_mb: int | None = None
+    nice: int = 0
+    open_files: int | None = None
+    poll_s: float = 1.0
+
+
+class Supervisor:
+    """Implements `ports.Executor` and `ports.RuntimeHealth`.
+
+    `job_of(run)` is the job of protocol.py, or raises a MinischedError that becomes the end of the run.
+    """
+
+    def __init__(
+        self,
+        *,
+        runs: RunStore,
+        directories: RunDirectories,
+        launcher_of: Callable[[str], Launcher],
+        default_runtime: str,
+        job_of: Callable[[Run], Document],
+        options: SupervisorOptions,
+        clock: Clock,
+        on_finished: Callable[[Run], None],
+    ) -> None:
+        self._runs = runs
+        self._directories = directories
+        self._launcher_of = launcher_of
+        self._launchers: dict[str, Launcher] = {}
+        self._default_runtime = default_runtime
+        self._job_of = job_of
+        self._options = options
+        self._clock = clock
+        self._on_finished = on_finished
+        self._watched: dict[str, _Watched] = {}
+        self._unspawned: dict[str, _Unspawned] = {}
+        self._selector = selectors.DefaultSelector()
+        self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._selector.register(self._wake_fd, selectors.EVENT_READ)
+        self._ended = threading.Condition()
+        self._draining = False
+        self._leaving = False
+        self._look_for_stops = True
+        self._thread = threading.Thread(target=self._loop, name="supervisor", daemon=True)
+        self.healthy = False
+
+    # --- what other threads call ------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Account for every run that an earlier server left behind, warm the default runtime, then begin to claim."""
+        self._adopt()
+        self._launcher(self._default_runtime).ensure()
+        self.healthy = True
+        self._thread.start()
+
+    def wake(self) -> None:
+        self._look_for_stops = True
+        os.eventfd_write(self._wake_fd, 1)
+
+    def drain(self) -> None:
+        """Claim no further runs."""
+        self._draining = True
+
+    def running(self) -> int:
+        """Runs that have a process, or had one that is not written down yet."""
+        return len(self._watched) + len(self._unspawned)
+
+    def close(self) -> None:
+        """Leave; runs that are still going belong to their guards and are adopted by the next server."""
+        self._draining = self._leaving = True
+        os.eventfd_write(self._wake_fd, 1)
+        if self._thread.ident is not None:
+            self._thread.join()
+        for launcher in self._launchers.values():
+            launcher.close()
+        for watched in self._watched.values():
+            _close(watched.pidfd)
+        self._selector.close()
+        os.close(self._wake_fd)
+
+    def await_end(self, run_ids: Iterable[str], *, timeout_s: float) -> bool:
+        deadline = time.monotonic() + timeout_s
+        waiting = set(run_ids)
+        with self._ended:
+            while waiting := {run_id for run_id in waiting if not self._is_terminal(run_id)}:
+                rest = deadline - time.monotonic()
+                if rest <= 0:
+                    return False
+                # Bounded, because a run may also be ended by another writer, who cannot notify us.
+                self._ended.wait(timeout=min(rest, 1.0))
+        return True
+
+    def live_counters(self, run_id: str) -> list[Document]:
+        record = self._directories.record(run_id, protocol.PROGRESS_FILE) or {}
+        return list(record.get("steps") or [])
+
+    def statuses(self) -> list[RuntimeStatus]:
+        return [launcher.status() for launcher in list(self._launchers.values())]
+
+    # --- the loop ---------------------------------------------------------------------------------------------------
+
+    def _loop(self) -> None:
+        while not self._leaving:
+            try:
+                self._turn()
+            except StoreUnavailable as error:
+                log.warning("store.unavailable", error=str(error))
+                self._selector.select(_STORE_PATIENCE_S)
+            except Exception:
+                # A loop boundary: one bad turn must not end execution for good.
+                log.exception("supervisor.turn_failed")
+                self._selector.select(_STORE_PATIENCE_S)
+        self.healthy = False
+
+    def _turn(self) -> None:
+        for key, _ in self._selector.select(self._options.poll_s):
+            if key.fd == self._wake_fd:
+                os.eventfd_read(self._wake_fd)
+            else:
+                self._selector.unregister(key.fd)
+                self._watched[key.data].give_up_at = 0.0
+        for watched in [w for w in self._watched.values() if w.give_up_at is not None]:
+            self._settle(watched)
+        self._look_after_stops()
+        for launcher in list(self._launchers.values()):
+            launcher.check()
+        if not self._draining:
+            self._claim_all()
+
+    def _claim_all(self) -> None:
+        for waiting in [w for w in self._unspawned.values() if time.monotonic() >= w.not_before]:
+            if self._is_able(waiting.run.runtime or self._default_runtime):
+                self._spawn(waiting.run)
+        while self.running() < self._options.slots:
+            able = [name for name in self._launchers if self._is_able(name)]
+            run = self._runs.claim(slots=self._options.slots, runtimes=able) if able else None
+            if run is None:
+                break
+            self._spawn(run)
+        self._wake_launchers()
+
+    def _is_able(self, runtime: str) -> bool:
+        """Ready to run, or known to be broken: then its runs are told so instead of waiting for ever."""
+        return self._launcher(runtime).state in ("ready", "failed")
+
+    def _wake_launchers(self) -> None:
+        """Start the launchers that queued runs wait for, and those that were lost."""
+        for run in self._runs.search(RunQuery(states=(RunState.QUEUED,), limit=20)):
+            self._launcher(run.runtime or self._default_runtime).ensure()
+        self._launcher(self._default_runtime).ensure()
+
+    def _spawn(self, run: Run) -> None:
+        name = run.runtime or self._default_runtime
+        launcher = self._launcher(name)
+        if launcher.client is None:
+            text = f"The runtime {name} cannot run anything: {launcher.problem}"
+            self._finish(run, outcome(RunState.FAILED, RunReason.IMPORT_FAILED, text))
+            return
+        try:
+            directory = self._directories.create(run.id, run.enqueued_at)
+            limits = self._limits_of(run)
+            guard = launcher.client.spawn(run.id, directory, limits, self._job_of(run))
+        except AlreadyStarted:
+            self._adopt_one(run)
+        except OrchestratorUnavailable as error:
+            launcher.lost(str(error))
+            self._adopt_one(run)
+        except (MinischedError, OSError) as error:
+            reason = RunReason.DISK_FULL if getattr(error, "errno", None) == errno.ENOSPC else RunReason.SPAWN_FAILED
+            self._finish(run, outcome(RunState.FAILED, reason, f"The run could not be started: {error}"))
+        else:
+            self._unspawned.pop(run.id, None)
+            self._watch(run, guard)
+            self._runs.mark_spawned(run.id, process=guard, runtime=name)
+            log.info("run.spawned", run_id=run.id, pipeline=run.pipeline_fqn, pid=guard.pid)
+
+    def _limits_of(self, run: Run) -> SpawnLimits:
+        options = self._options
+        return SpawnLimits(
+            grace_s=options.grace_s,
+            timeout_s=run.timeout_s or options.timeout_s,
+            memory_limit_mb=options.memory_limit_mb,
+            nice=options.nice,
+            open_files=options.open_files,
+        )
+
+    # --- adoption ---------------------------------------------------------------------------------------------------
+
+    def _adopt(self) -> None:
+        for run in self._runs.search(RunQuery(states=(RunState.RUNNING,), limit=10_000)):
+            self._adopt_one(run)
+
+    def _adopt_one(self, run: Run) -> None:
+        """Find out what became of a run that is `running` in the table: alive, ended, or never started (D4)."""
+        record = self._directories.record(run.id, protocol.STARTED_FILE)
+        guard = run.process or (processes.identity_from(record["process"]) if record else None)
+        if guard is None:
+            self._hand_over_later(run)
+        else:
+            self._unspawned.pop(run.id, None)
+            self._watch(run, guard)
+            log.info("run.adopted", run_id=run.id, pipeline=run.pipeline_fqn, guard=guard.pid)
+
+    def _hand_over_later(self, run: Run) -> None:
+        """Safe to repeat: a guard creates the started file before anything runs, and only one guard can."""
+        attempts = self._unspawned[run.id].attempts + 1 if run.id in self._unspawned else 1
+        if attempts <= _SPAWN_ATTEMPTS:
+            self._unspawned[run.id] = _Unspawned(run, attempts, time.monotonic() + _SPAWN_AGAIN_S)
+        elif self._seal(run):
+            text = f"The launcher failed {_SPAWN_ATTEMPTS} times to start the run."
+            self._finish(run, outcome(RunState.FAILED, RunReason.SPAWN_FAILED, text))
+        else:
+            record = self._directories.record(run.id, protocol.STARTED_FILE)
+            self._watch(run, processes.identity_from(record["process"]) if record else None)
+
+    def _seal(self, run: Run) -> bool:
+        """Make sure that a guard which is still on its way finds the run taken. False when it was quicker."""
+        directory = self._directories.create(run.id, run.enqueued_at)
+        self._unspawned.pop(run.id, None)
+        try:
+            os.close(os.open(directory / protocol.STARTED_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            return False
+        return True
+
+    def _watch(self, run: Run, guard: ProcessIdentity | None) -> None:
+        pidfd = processes.open_pidfd(guard) if guard else None
+        watched = _Watched(run, guard, pidfd)
+        self._watched[run.id] = watched
+        if pidfd is None:
+            watched.give_up_at = 0.0
+            os.eventfd_write(self._wake_fd, 1)
+        else:
+            self._selector.register(pidfd, selectors.EVENT_READ, run.id)
+
+    # --- the end of a run -------------------------------------------------------------------------------------------
+
+    def _look_after_stops(self) -> None:
+        """Pass the wish on to the guard once; a guard that does not manage is helped after its patience."""
+        if not self._look_for_stops or not self.running():
+            return
+        self._look_for_stops = False
+        for run in self._runs.search(RunQuery(states=(RunState.RUNNING,), limit=self.running() + 16)):
+            watched = self._watched.get(run.id)
+            if run.stop is None:
+                continue
+            if watched is not None and not watched.stop_sent:
+                watched.run = run
+                self._send_stop(watched)
+            elif run.id in self._unspawned and self._seal(run):
+                self._finish(run, stopped_in_queue(run.stop))
+
+    def _send_stop(self, watched: _Watched) -> None:
+        watched.stop_sent = True
+        if watched.pidfd is not None:
+            processes.send_signal(watched.pidfd, signal.SIGTERM)
+            processes.send_signal(watched.pidfd, signal.SIGCONT)
+        if watched.give_up_at is None:
+            watched.give_up_at = time.monotonic() + self._options.grace_s + _GUARD_PATIENCE_S
+
+    def _settle(self, watched: _Watched) -> None:
+        """Write the end of a run whose guard has ended, or whose guard's time is over."""
+        assert watched.give_up_at is not None
+        if time.monotonic() < watched.give_up_at:
+            return
+        run = watched.run
+        exit_record = self._directories.record(run.id, protocol.EXIT_FILE)
+        left: set[int] = set()
+        if exit_record is None or exit_record.get("pids_left"):
+            roots = {watched.guard.pid} if watched.guard and processes.is_alive(watched.guard) else set()
+            _, left = processes.sweep(run.id, roots)
+        if left:
+            log.error("run.processes_left", run_id=run.id, pids=sorted(left))
+            watched.give_up_at = time.monotonic() + _GUARD_PATIENCE_S
+            return
+        try:
+            run = self._runs.get(run.id)
+        except RunNotFound:
+            self._forget(watched)
+            return
+        decided = classify(
+            exit_record=exit_record,
+            result=self._directories.record(run.id, protocol.RESULT_FILE),
+            stop=run.stop,
+            last_counters=self.live_counters(run.id),
+        )
+        self._finish(run, decided)
+        self._forget(watched)
+
+    def _forget(self, watched: _Watched) -> None:
+        self._watched.pop(watched.run.id, None)
+        if watched.pidfd is not None and watched.pidfd in self._selector.get_map():
+            self._selector.unregister(watched.pidfd)
+        _close(watched.pidfd)
+
+    def _finish(self, run: Run, decided: Outcome) -> None:
+        self._unspawned.pop(run.id, None)
+        try:
+            finished = self._runs.finish(run.id, decided, ended_at=self._clock.now())
+        except IllegalTransition:
+            log.warning("run.finished_already", run_id=run.id)
+            return
+        log.info(
+            "run.finished",
+            run_id=run.id,
+            pipeline=run.pipeline_fqn,
+            state=decided.state.value,
+            reason=decided.reason.value,
+            message=decided.message,
+        )
+        with self._ended:
+            self._ended.notify_all()
+        self._on_finished(finished)
+
+    def _launcher(self, name: str) -> Launcher:
+        if name not in self._launchers:
+            self._launchers[name] = self._launcher_of(name)
+        return self._launchers[name]
+
+    def _is_terminal(self, run_id: str) -> bool:
+        try:
+            return self._runs.get(run_id).is_terminal
+        except RunNotFound:
+            return True
+
+
+def _close(fd: int | None) -> None:
+    if fd is not None:
+        os.close(fd)

@@ -1,0 +1,116 @@
+"""What the end of a run means, as a table: facts left behind, and what we say of them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minisched.domain.outcome import HINTS, classify, stopped_in_queue
+from minisched.domain.run import TERMINAL_STATES, RunReason, RunState, StopRequest
+
+STOP = StopRequest(datetime(2026, 1, 1, tzinfo=UTC), "ada", "wrong source")
+
+
+def exit_record(**changes: Any) -> dict[str, Any]:
+    return {"exit_code": 0, "signal": None, "ended_by": "itself", "oom_kills": 0, "pids_left": 0, **changes}
+
+
+def result(verdict: str, **changes: Any) -> dict[str, Any]:
+    return {"verdict": verdict, "stage": "done", "error": None, "steps": [], **changes}
+
+
+FAILED = result("failed", stage="create", error={"type": "X", "message": "wrong password", "hint": "look"})
+NO_SPACE = result("failed", error={"type": "OSError", "message": "[Errno 28] No space left on device"})
+CANNOT_IMPORT = result("failed", stage="prepare", error={"type": "ModuleNotFoundError", "message": "no metadata"})
+
+TABLE = [
+    # exit record, result, stop -> state, reason
+    (exit_record(), result("success"), None, RunState.SUCCESS, RunReason.COMPLETED),
+    (exit_record(), result("partialSuccess"), None, RunState.PARTIAL_SUCCESS, RunReason.COMPLETED),
+    (exit_record(exit_code=1), FAILED, None, RunState.FAILED, RunReason.ERROR),
+    (exit_record(exit_code=1), NO_SPACE, None, RunState.FAILED, RunReason.DISK_FULL),
+    (exit_record(exit_code=1), CANNOT_IMPORT, None, RunState.FAILED, RunReason.IMPORT_FAILED),
+    # It left with 0 and said nothing: that is no success.
+    (exit_record(), None, None, RunState.FAILED, RunReason.ERROR),
+    (exit_record(exit_code=3), None, None, RunState.FAILED, RunReason.ERROR),
+    (exit_record(exit_code=None, signal=11), None, None, RunState.FAILED, RunReason.SIGNAL),
+    (exit_record(exit_code=None, signal=9), None, None, RunState.FAILED, RunReason.SIGNAL),
+    (exit_record(exit_code=None, signal=9, oom_kills=1), None, None, RunState.FAILED, RunReason.OUT_OF_MEMORY),
+    # It ended well and died on its way out: the work was done, and it said so to OpenMetadata.
+    (exit_record(exit_code=None, signal=11), result("success"), None, RunState.SUCCESS, RunReason.COMPLETED),
+    (exit_record(ended_by="time_limit"), result("stopped"), None, RunState.FAILED, RunReason.TIMED_OUT),
+    (exit_record(ended_by="time_limit", signal=9), None, None, RunState.FAILED, RunReason.TIMED_OUT),
+    (exit_record(ended_by="memory_limit", signal=9), None, None, RunState.FAILED, RunReason.MEMORY_LIMIT),
+    (exit_record(ended_by="stop"), result("stopped"), STOP, RunState.STOPPED, RunReason.STOP_REQUESTED),
+    (exit_record(ended_by="stop", signal=9), None, STOP, RunState.STOPPED, RunReason.STOP_REQUESTED),
+    # The stop came when the work was done already.
+    (exit_record(ended_by="stop"), result("success"), STOP, RunState.SUCCESS, RunReason.COMPLETED),
+    (exit_record(ended_by="itself"), result("success"), STOP, RunState.SUCCESS, RunReason.COMPLETED),
+    # A SIGTERM from outside: the workflow told OpenMetadata «stopped», and nobody here asked for it.
+    (exit_record(exit_code=2), result("stopped"), None, RunState.STOPPED, RunReason.SIGNAL),
+    (None, None, None, RunState.FAILED, RunReason.ABANDONED),
+    (None, None, STOP, RunState.STOPPED, RunReason.STOP_REQUESTED),
+    (None, result("success"), None, RunState.SUCCESS, RunReason.COMPLETED),
+]
+
+
+@pytest.mark.parametrize(("exit_record", "result", "stop", "state", "reason"), TABLE)
+def test_the_end_of_a_run_means(
+    exit_record: Any, result: Any, stop: StopRequest | None, state: RunState, reason: RunReason
+) -> None:
+    decided = classify(exit_record=exit_record, result=result, stop=stop)
+    assert (decided.state, decided.reason) == (state, reason)
+
+
+def test_a_failure_carries_the_words_of_the_workflow_and_its_hint() -> None:
+    decided = classify(exit_record=exit_record(exit_code=1), result=FAILED, stop=None)
+    assert (decided.message, decided.hint) == ("wrong password", "look")
+
+
+def test_a_stop_says_who_and_why() -> None:
+    assert "ada" in stopped_in_queue(STOP).message
+    assert "wrong source" in classify(exit_record=exit_record(ended_by="stop"), result=None, stop=STOP).message
+
+
+def test_the_last_counters_stand_in_for_steps_that_were_never_written() -> None:
+    counters = [{"name": "Mysql", "records": 7}]
+    killed = exit_record(exit_code=None, signal=9)
+    assert classify(exit_record=killed, result=None, stop=None, last_counters=counters).steps == counters
+
+
+def test_every_reason_has_a_hint_entry() -> None:
+    assert set(HINTS) == set(RunReason)
+
+
+_RECORDS = st.none() | st.fixed_dictionaries(
+    {
+        "exit_code": st.none() | st.integers(0, 255),
+        "signal": st.none() | st.integers(1, 64),
+        "ended_by": st.sampled_from(["itself", "stop", "time_limit", "memory_limit"]),
+        "oom_kills": st.integers(0, 2),
+    }
+)
+_RESULTS = st.none() | st.fixed_dictionaries(
+    {
+        "verdict": st.sampled_from(["success", "partialSuccess", "failed", "stopped", "nonsense"]),
+        "stage": st.sampled_from(["prepare", "create", "execute", "raise", "done"]),
+        "error": st.none()
+        | st.fixed_dictionaries({"message": st.sampled_from(["", "boom", "No space left on device"])}),
+    }
+)
+
+
+@given(record=_RECORDS, said=_RESULTS, stop=st.sampled_from([None, STOP]))
+def test_any_facts_give_one_terminal_state_and_success_only_if_the_workflow_said_so(
+    record: Any, said: Any, stop: StopRequest | None
+) -> None:
+    decided = classify(exit_record=record, result=said, stop=stop)
+    assert decided.state in TERMINAL_STATES
+    assert decided.message
+    if decided.state is RunState.SUCCESS:
+        assert said is not None
+        assert said["verdict"] == "success"
