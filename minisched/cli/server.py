@@ -102,7 +102,7 @@ class Server:
             yield
         except httpx.TransportError as error:
             raise ServerUnreachable(
-                f"no minisched server answers at {self.url}: {error or type(error).__name__}.",
+                f"no minisched server answers at {self.url}: {str(error) or type(error).__name__}.",
                 hint="Start one with `minisched serve`, or name another with --url.",
             ) from error
 

@@ -1,0 +1,105 @@
+"""A run as people read it: its line in a list, its steps, its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from minisched.cli.printing import duration, state_text, table, when
+from minisched.domain.instant import to_ms
+from minisched.domain.run import Run
+
+Document = Mapping[str, Any]
+
+
+def run_document(run: Run) -> dict[str, Any]:
+    """A run of ours in the shape in which the server shows its runs."""
+    return {
+        "id": run.id,
+        "pipelineId": run.pipeline_id,
+        "pipelineFqn": run.pipeline_fqn,
+        "pipelineName": run.pipeline_name,
+        "pipelineType": run.pipeline_type,
+        "kind": str(run.kind),
+        "state": str(run.state),
+        "reason": str(run.reason) if run.reason else None,
+        "message": run.message,
+        "enqueuedAt": to_ms(run.enqueued_at),
+        "startedAt": to_ms(run.started_at) if run.started_at else None,
+        "endedAt": to_ms(run.ended_at) if run.ended_at else None,
+        "runtime": run.runtime,
+        "steps": run.steps,
+    }
+
+
+def runs_table(runs: Iterable[Document]) -> Table:
+    rows = [
+        (
+            run["id"],
+            run.get("pipelineFqn") or run.get("pipelineName"),
+            state_text(run["state"]),
+            run.get("reason"),
+            run.get("kind"),
+            when(run.get("startedAt") or run.get("enqueuedAt")),
+            duration(run.get("startedAt"), run.get("endedAt")),
+        )
+        for run in runs
+    ]
+    return table(("RUN", "PIPELINE", "STATE", "REASON", "KIND", "STARTED", "#TOOK"), rows)
+
+
+def run_facts(run: Document) -> Table:
+    facts = (
+        ("run", run["id"]),
+        ("pipeline", run.get("pipelineFqn")),
+        ("kind", f"{run.get('kind')}, attempt {run.get('attempt', 1)}, by {run.get('requestedBy')}"),
+        ("queued", when(run.get("enqueuedAt"))),
+        ("started", when(run.get("startedAt"))),
+        ("ended", when(run.get("endedAt"))),
+        ("runtime", run.get("runtime")),
+    )
+    return table(("", ""), facts)
+
+
+def steps_table(steps: Sequence[Document]) -> Table:
+    """One line per step of the workflow, as it counted itself (contract §4.3 StepSummary)."""
+    counted = ("records", "updated_records", "warnings", "errors", "filtered")
+    rows = [(step.get("name"), *(step.get(count) or 0 for count in counted)) for step in steps]
+    return table(("STEP", "#RECORDS", "#UPDATED", "#WARNINGS", "#ERRORS", "#FILTERED"), rows)
+
+
+def failures(steps: Sequence[Document], *, at_most: int = 5) -> list[str]:
+    """What the steps say went wrong, one line each."""
+    found = [
+        f"{step.get('name')}: {failure.get('name')}: {str(failure.get('error')).strip().splitlines()[0]}"
+        for step in steps
+        for failure in step.get("failures") or []
+        if failure.get("error")
+    ]
+    return found[:at_most] + ([f"… and {len(found) - at_most} more"] if len(found) > at_most else [])
+
+
+def end_line(run: Document) -> Text:
+    """`success (completed) in 2.1 s: message`."""
+    line = state_text(run["state"])
+    if run.get("reason") and run["reason"] != "completed":
+        line.append(f" ({run['reason']})", style="")
+    if run.get("startedAt") and run.get("endedAt"):
+        line.append(f" in {duration(run['startedAt'], run['endedAt'])}", style="")
+    if run.get("message"):
+        line.append(f": {run['message']}", style="")
+    return line
+
+
+def print_end(console: Console, run: Document) -> None:
+    """Steps, failures and the last word on a run."""
+    parts: list[Table | Text] = []
+    if run.get("steps"):
+        parts.append(steps_table(run["steps"]))
+    parts.extend(Text(line, style="red") for line in failures(run.get("steps") or []))
+    parts.append(end_line(run))
+    console.print(Group(*parts))

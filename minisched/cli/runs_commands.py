@@ -1,0 +1,72 @@
+"""`minisched runs`: every run that the server knows, by id."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from minisched.cli.invocation import Invocation, json_option, pass_invocation
+from minisched.cli.pipeline_lookup import find_pipeline
+from minisched.cli.printing import console, print_json
+from minisched.cli.run_report import print_end, run_facts, runs_table
+from minisched.cli.server import RUNS
+from minisched.domain.run import RunState
+
+
+@click.group(short_help="List, show and stop runs.")
+def runs() -> None:
+    """List, show and stop runs."""
+
+
+@runs.command("list", short_help="List runs, newest first.")
+@click.option("--pipeline", help="Only those of this pipeline (name, FQN or id).")
+@click.option(
+    "--state", type=click.Choice([state.value for state in RunState]), multiple=True, help="Only in this state."
+)
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="At most so many.")
+@json_option
+@pass_invocation
+def list_runs(invocation: Invocation, pipeline: str | None, state: tuple[str, ...], limit: int, as_json: bool) -> None:
+    """List runs, newest first."""
+    params: dict[str, Any] = {"limit": limit}
+    with invocation.server() as server:
+        if pipeline:
+            params["pipelineId"] = find_pipeline(server, pipeline)["id"]
+        if state:
+            params["state"] = ",".join(state)
+        found = server.get(RUNS, params)["data"]
+    if as_json:
+        print_json(found)
+    else:
+        console().print(runs_table(found))
+
+
+@runs.command(short_help="Show one run.")
+@click.argument("run_id", metavar="RUN")
+@json_option
+@pass_invocation
+def show(invocation: Invocation, run_id: str, as_json: bool) -> None:
+    """Show a run: state, times, steps and what went wrong."""
+    with invocation.server() as server:
+        run = server.get(f"{RUNS}/{run_id}")
+    if as_json:
+        print_json(run)
+        return
+    out = console()
+    out.print(run_facts(run))
+    print_end(out, run)
+
+
+@runs.command(short_help="Stop one run.")
+@click.argument("run_id", metavar="RUN")
+@json_option
+@pass_invocation
+def stop(invocation: Invocation, run_id: str, as_json: bool) -> None:
+    """Stop a queued or running run; returns when its processes are gone."""
+    with invocation.server() as server:
+        answer = server.post(f"{RUNS}/{run_id}/stop")
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(f"{run_id}: stopped")
