@@ -1,0 +1,18 @@
+"""The configuration of a minisched process: read once, checked whole, frozen."""
+
+from minisched.settings.data_directory import prepare_data_dir
+from minisched.settings.documentation import example_yaml, settings_table_markdown
+from minisched.settings.loading import load_settings, settings_file
+from minisched.settings.model import Settings
+from minisched.settings.tree import SettingValue, setting_values
+
+__all__ = [
+    "SettingValue",
+    "Settings",
+    "example_yaml",
+    "load_settings",
+    "prepare_data_dir",
+    "setting_values",
+    "settings_file",
+    "settings_table_markdown",
+]

@@ -1,0 +1,382 @@
+"""Every setting, with its unit in its name, its default, and the text that documentation is made from.
+
+Frozen: built once by the command line, taken apart by the composition root; other modules receive plain values.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from cryptography.fernet import Fernet
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+
+from minisched.domain.pipeline import PIPELINE_TYPES
+
+_DATABASE_URL = re.compile(r"(sqlite|postgresql|mysql|mariadb)(\+\w+)?://")
+_CLASS_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+def default_data_dir(environ: Mapping[str, str] | None = None) -> Path:
+    """`$XDG_DATA_HOME/minisched`, or `~/.local/share/minisched`."""
+    environ = os.environ if environ is None else environ
+    root = environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return absolute(Path(root) / "minisched")
+
+
+def absolute(path: Path) -> Path:
+    """With `~` replaced, and relative to the working directory of this moment."""
+    return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - resolve() would follow links
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _split(value: object) -> object:
+    """Lists may be written with commas, so that an environment variable can hold one."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("should be a URL such as http://openmetadata:8585")
+    if parts.username or parts.password:
+        raise ValueError("should hold no user and no password")
+    return value.rstrip("/")
+
+
+_Path = Annotated[Path, AfterValidator(absolute)]
+_HttpUrl = Annotated[str, AfterValidator(_http_url)]
+_Paths = Annotated[tuple[_Path, ...], BeforeValidator(_split)]
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """A group of settings: frozen, without unknown keys, and silent about values in its errors."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True, str_strip_whitespace=True
+    )
+
+
+class ServerSettings(Section):
+    """Where minisched listens."""
+
+    host: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        description="Address to listen on. Anything but loopback lets other machines in.",
+    )
+    port: int = Field(default=8580, ge=0, le=65535, description="TCP port; 0 takes a free one.")
+    public_url: _HttpUrl | None = Field(
+        default=None, description="URL under which others reach this server; null means http://host:port."
+    )
+    shutdown_grace_s: _NotNegative = Field(
+        default=10.0, description="Seconds that open requests and log streams have to end when the server stops."
+    )
+    max_body_mb: int = Field(default=32, ge=1, description="Largest request body in megabytes.")
+
+
+class DatabaseSettings(Section):
+    """Where pipelines and runs are kept."""
+
+    url: SecretStr | None = Field(
+        default=None,
+        description=(
+            "SQLAlchemy URL of a PostgreSQL or MySQL/MariaDB database; null means SQLite in data_dir/minisched.db."
+        ),
+    )
+    busy_timeout_s: _Positive = Field(
+        default=30.0, description="Seconds to wait for a lock of the database before giving up."
+    )
+    pool_size: int = Field(default=10, ge=1, le=200, description="Most connections to the database.")
+
+    @field_validator("url")
+    @classmethod
+    def _is_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not _DATABASE_URL.match(value.get_secret_value()):
+            raise ValueError("should be a URL such as postgresql+psycopg://user:password@host/database")
+        return value
+
+
+class SecretsSettings(Section):
+    """The key that encrypts secrets in the database."""
+
+    key: SecretStr | None = Field(
+        default=None,
+        description=(
+            "Fernet key, or several with commas: the first encrypts, all decrypt. Set this or key_file, not both."
+        ),
+    )
+    key_file: _Path | None = Field(
+        default=None,
+        description="File with Fernet keys, one per line; null means data_dir/secret.key, made when it is missing.",
+    )
+
+    @field_validator("key")
+    @classmethod
+    def _is_fernet(cls, value: SecretStr | None) -> SecretStr | None:
+        for key in value.get_secret_value().split(",") if value else ():
+            try:
+                Fernet(key.strip())
+            except ValueError:
+                raise ValueError("should be a Fernet key: 32 bytes in URL-safe base64") from None
+        return value
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if self.key and self.key_file:
+            raise ValueError("set secrets.key or secrets.key_file, not both")
+        return self
+
+
+class ExecutorSettings(Section):
+    """How runs are executed."""
+
+    slots: int = Field(default=4, ge=1, le=256, description="Runs at the same time.")
+    stop_grace_s: _NotNegative = Field(
+        default=10.0, description="Seconds between SIGTERM and SIGKILL when a run is stopped."
+    )
+    timeout_s: _Positive | None = Field(
+        default=None,
+        description="Longest run in seconds, for pipelines without airflowConfig.workflowTimeout; null: no limit.",
+    )
+    memory_limit_mb: int | None = Field(
+        default=None,
+        ge=64,
+        description="Most memory of one run, all its processes together, in megabytes; null: no limit.",
+    )
+    nice: int = Field(default=5, ge=0, le=19, description="Niceness of runs; a higher one gives way to the server.")
+    open_files: int | None = Field(
+        default=None, ge=64, description="Most open files of each process of a run; null: as this process has it."
+    )
+    retention_days: _Positive = Field(
+        default=30.0, description="Days after which ended runs and their logs are deleted."
+    )
+    poll_s: Annotated[float, Field(ge=0.05, le=60)] = Field(
+        default=1.0, description="Seconds between two looks at the queue when nothing calls."
+    )
+    drain: Literal["leave", "wait", "stop"] = Field(
+        default="leave",
+        description="Running runs when the server stops: leave (they go on), wait for them, or stop them.",
+    )
+    drain_wait_s: _NotNegative = Field(
+        default=300.0, description="With drain wait: seconds after which runs that are left go on without the server."
+    )
+
+
+class LauncherSettings(Section):
+    """The warm processes from which runs are forked."""
+
+    spares: int = Field(default=2, ge=0, le=32, description="Children forked in advance, waiting for a run.")
+    linger_s: _NotNegative = Field(
+        default=60.0, description="Seconds that a launcher without a server and without runs stays alive."
+    )
+    start_timeout_s: _Positive = Field(
+        default=120.0, description="Longest start of a launcher in seconds; it imports the ingestion package."
+    )
+    recycle_after_runs: int = Field(
+        default=1000, ge=0, description="Runs after which a launcher is replaced by a fresh one; 0: never."
+    )
+
+
+class RuntimeSettings(Section):
+    """The environments that openmetadata-ingestion is installed in."""
+
+    default: str = Field(
+        default="auto",
+        min_length=1,
+        description="Runtime of pipelines that name none: a name, the path of an interpreter, or auto.",
+    )
+    directory: _Path | None = Field(
+        default=None, description="Where runtimes are created; null means data_dir/runtimes."
+    )
+    python_path: _Paths = Field(
+        default=(), description="Directories with your own connectors, put on the import path of every run."
+    )
+    workflow_classes: dict[str, str] = Field(
+        default_factory=dict, description="Workflow class by pipelineType, as module:Class, instead of the usual one."
+    )
+    environment: dict[str, str] = Field(default_factory=dict, description="Environment variables of every run.")
+
+    @field_validator("workflow_classes")
+    @classmethod
+    def _are_classes(cls, value: dict[str, str]) -> dict[str, str]:
+        for kind, path in value.items():
+            if kind not in PIPELINE_TYPES:
+                raise ValueError(f"{kind!r} is no pipelineType; there are {', '.join(PIPELINE_TYPES)}")
+            if not _CLASS_PATH.fullmatch(path):
+                raise ValueError(f"the class of {kind} should be written as package.module:Class")
+        return value
+
+
+class SchedulerSettings(Section):
+    """When schedules fire."""
+
+    enabled: bool = Field(default=True, description="Whether schedules fire at all; triggers by hand always work.")
+    misfire_grace_s: _NotNegative = Field(
+        default=3600.0, description="Seconds that a scheduled run may start late; later it is recorded as missed."
+    )
+    catchup_window_s: _NotNegative = Field(
+        default=86400.0, description="How far back, in seconds, instants that passed while the server was down count."
+    )
+
+
+class OpenMetadataSettings(Section):
+    """The OpenMetadata server that workflows report to when their document names none."""
+
+    host_port: _HttpUrl | None = Field(
+        default=None, description="Its API, such as http://openmetadata:8585/api; null: none."
+    )
+    jwt_token: SecretStr | None = Field(default=None, description="Token of the ingestion bot.")
+    verify_ssl: Literal["no-ssl", "ignore", "validate"] = Field(
+        default="no-ssl",
+        description=(
+            "OpenMetadata's verifySSL: no-ssl (an https certificate is checked by the system's authorities), "
+            "ignore (not checked), validate (checked by ca_file)."
+        ),
+    )
+    ca_file: _Path | None = Field(
+        default=None, description="Certificate authority in PEM form, for verify_ssl validate."
+    )
+    connect_timeout_s: _Positive = Field(default=5.0, description="Seconds to wait for a connection.")
+    read_timeout_s: _Positive = Field(default=30.0, description="Seconds to wait for an answer.")
+
+    @model_validator(mode="after")
+    def _validate_needs_authority(self) -> Self:
+        if self.verify_ssl == "validate" and self.ca_file is None:
+            raise ValueError("openmetadata.verify_ssl validate needs openmetadata.ca_file")
+        return self
+
+
+class OutboxSettings(Section):
+    """How persistently OpenMetadata is told how runs ended."""
+
+    first_delay_s: _Positive = Field(default=1.0, description="Seconds before the second attempt; doubled each time.")
+    max_delay_s: _Positive = Field(default=300.0, description="Longest pause between attempts in seconds.")
+    max_age_s: _Positive = Field(default=604800.0, description="Seconds after which a message is given up.")
+
+    @model_validator(mode="after")
+    def _delays_grow(self) -> Self:
+        if self.first_delay_s > self.max_delay_s:
+            raise ValueError("outbox.first_delay_s should not be longer than outbox.max_delay_s")
+        return self
+
+
+class SandboxSettings(Section):
+    """The built-in stand-in for an OpenMetadata server."""
+
+    enabled: bool = Field(
+        default=True, description="Whether runs without an OpenMetadata server send what they find to the sandbox."
+    )
+
+
+class LoggingSettings(Section):
+    """What minisched writes to stderr."""
+
+    format: Annotated[Literal["auto", "json", "console"], BeforeValidator(_lower)] = Field(
+        default="auto", description="json, console, or auto: console on a terminal and json elsewhere."
+    )
+    level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
+        default="info", description="Least level that is written: debug, info, warning or error."
+    )
+
+
+class Settings(Section):
+    """All settings of a minisched process."""
+
+    data_dir: _Path = Field(
+        default_factory=default_data_dir,
+        description="Directory of the database, run logs, runtimes and keys; made with mode 0700.",
+        json_schema_extra={"shown_default": "~/.local/share/minisched"},
+    )
+    server: ServerSettings = Field(default_factory=ServerSettings)
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    secrets: SecretsSettings = Field(default_factory=SecretsSettings)
+    client: Literal["local", "noop"] = Field(
+        default="local", description="Orchestrator that runs pipelines: local (this machine) or noop (none)."
+    )
+    executor: ExecutorSettings = Field(default_factory=ExecutorSettings)
+    launcher: LauncherSettings = Field(default_factory=LauncherSettings)
+    runtime: RuntimeSettings = Field(default_factory=RuntimeSettings)
+    scheduler: SchedulerSettings = Field(default_factory=SchedulerSettings)
+    openmetadata: OpenMetadataSettings = Field(default_factory=OpenMetadataSettings)
+    outbox: OutboxSettings = Field(default_factory=OutboxSettings)
+    sandbox: SandboxSettings = Field(default_factory=SandboxSettings)
+    host_ip: str | None = Field(
+        default=None,
+        description="Address from which workflows reach the sources, as shown to users; null: found out.",
+    )
+    logging: LoggingSettings = Field(default_factory=LoggingSettings)
+
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    def origin(self, name: str) -> str:
+        """Where the setting of this dotted name was found: default, FILE:LINE or env NAME; several for a map."""
+        parts = name.split(".")
+        around = (self._origins.get(".".join(parts[:length])) for length in range(len(parts), 0, -1))
+        inside = (origin for entry, origin in self._origins.items() if entry.startswith(f"{name}."))
+        return ", ".join(dict.fromkeys([*filter(None, around), *inside])) or "default"
+
+    def with_origins(self, origins: Mapping[str, str]) -> Self:
+        """The same settings, which know where they were found."""
+        copy = self.model_copy()
+        copy._origins = dict(origins)  # noqa: SLF001 - a Settings of ours
+        return copy
+
+    @field_validator("host_ip")
+    @classmethod
+    def _is_address(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                ipaddress.ip_address(value)
+            except ValueError:
+                raise ValueError("should be an IPv4 or IPv6 address") from None
+        return value
+
+    @property
+    def database_url(self) -> SecretStr:
+        """The URL of the settings, else that of the SQLite file in the data directory."""
+        return self.database.url or SecretStr(f"sqlite:///{self.data_dir / 'minisched.db'}")
+
+    @property
+    def secret_key_file(self) -> Path:
+        return self.secrets.key_file or self.data_dir / "secret.key"
+
+    @property
+    def runtimes_directory(self) -> Path:
+        return self.runtime.directory or self.data_dir / "runtimes"
+
+    def warnings(self) -> list[str]:
+        """What is allowed but probably not meant, as sentences for people."""
+        found = []
+        if not self.sandbox.enabled and self.openmetadata.host_port is None:
+            found.append(
+                "sandbox.enabled is false and openmetadata.host_port is not set: "
+                "only pipelines whose document names an OpenMetadata server can run."
+            )
+        if self.openmetadata.host_port and self.openmetadata.jwt_token is None:
+            found.append("openmetadata.host_port is set without openmetadata.jwt_token: the server will refuse.")
+        if self.executor.drain == "wait" and self.executor.drain_wait_s == 0:
+            found.append("executor.drain is wait and executor.drain_wait_s is 0: that is the same as leave.")
+        return found
