@@ -392,6 +392,9 @@ class EntityDirectory(Protocol):
     def resolve(self, entity_type: str, entity_id: str) -> EntityRef:
         """Raises EntityNotFound with OpenMetadata's text «<type> instance for <id> not found»."""
 
+    def resolve_by_name(self, entity_type: str, fqn: str) -> EntityRef:
+        """For references that come as names (domains). Raises EntityNotFound likewise."""
+
 
 class StatusReporter(Protocol):
     """Tells OpenMetadata how a run ended, if the workflow could not (contract §7.5)."""
