@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from minisched.domain.errors import MinischedError, OrchestratorUnavailable
+from minisched.domain.errors import MinischedError, OrchestratorUnavailable, RuntimeUnusable
 from minisched.executor.launcher_client import LauncherClient
 from minisched.executor.processes import is_alive
 from minisched.ports import RuntimeStatus
@@ -72,6 +72,7 @@ class Launcher:
         self._backoff_s = 0.0
         self._retry_at = 0.0
         self._checked_at = 0.0
+        self._path: Path | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._thread: threading.Thread | None = None
         self._closing = False
@@ -87,8 +88,22 @@ class Launcher:
             if self.state in ("ready", "starting") or time.monotonic() < self._retry_at or self._closing:
                 return
             self.state = "starting"
-        self._thread = threading.Thread(target=self._start, name=f"launcher-start-{self._name}", daemon=True)
+        self._thread = threading.Thread(target=self._start_and_tell, name=f"launcher-start-{self._name}", daemon=True)
         self._thread.start()
+
+    def start(self) -> None:
+        """Start it and wait until it is ready. Raises RuntimeUnusable with the reason when it cannot be."""
+        self.state = "starting"
+        self._start()
+        if self.state != "ready":
+            raise RuntimeUnusable(f"The runtime {self._name} cannot run anything: {self.problem}")
+
+    def connect(self) -> LauncherClient:
+        """A connection of the caller's own, for any thread. Raises OrchestratorUnavailable when it is not ready."""
+        if self._path is None or self.state != "ready":
+            problem = self.problem or "it is being started"
+            raise OrchestratorUnavailable(f"The runtime {self._name} is not ready: {problem}", hint="Try again.")
+        return LauncherClient(self._path)
 
     def check(self) -> None:
         """Ask whether it lives, at most every two seconds; a launcher that does not answer is killed and replaced."""
@@ -149,6 +164,9 @@ class Launcher:
             self._give_up(str(error), state="failed")
         else:
             self._use(client)
+
+    def _start_and_tell(self) -> None:
+        self._start()
         self._on_change()
 
     def _use(self, client: LauncherClient) -> None:
@@ -180,7 +198,7 @@ class Launcher:
                 continue
             current = path.name.startswith(f"{self._name}-{spec.fingerprint}-") and client.speaks_our_protocol
             if found is None and current and client.hello.get("state") == "ready":
-                found = client
+                found, self._path = client, path
             else:
                 with contextlib.suppress(OrchestratorUnavailable):
                     client.retire()
@@ -204,7 +222,9 @@ class Launcher:
                 env=launcher_environment(os.environ, self._options.environment or {}),
                 start_new_session=True,
             )
-        return self._wait_for(path, log_path)
+        client = self._wait_for(path, log_path)
+        self._path = path
+        return client
 
     def _wait_for(self, path: Path, log_path: Path) -> LauncherClient:
         assert self._child is not None

@@ -1,0 +1,101 @@
+"""The HTTP server in the main thread: binds first, stops on a signal, and ends at once on the second."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+import structlog
+import uvicorn
+
+from minisched.domain.errors import ConfigurationError
+
+log = structlog.get_logger(__name__)
+
+_BACKLOG = 512
+_INTERRUPTED = 130
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that leaves signals to us: its own handling raises them again after the end, over our clean-up."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket, before anything is started that would have to be undone. Raises ConfigurationError."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ConfigurationError(f"cannot listen on {host}: {error}", field="server.host") from error
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise ConfigurationError(
+            f"cannot listen on {host}:{port}: {error.strerror}", field="server.port", hint="Choose another port."
+        ) from error
+    return listener
+
+
+def _server(app: Any, grace_s: float) -> _Server:
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        # Log streams stay open for ever; without a limit the server would wait for their clients (pitfall L5).
+        timeout_graceful_shutdown=max(1, round(grace_s)),
+        lifespan="on",
+        server_header=False,
+        ws="none",
+    )
+    return _Server(config)
+
+
+def serve_until_signalled(app: Any, listener: socket.socket, *, grace_s: float, stopping: threading.Event) -> None:
+    """Serve until SIGTERM or SIGINT; `stopping` is set at the first, the process ends at the second."""
+    server = _server(app, grace_s)
+
+    def stop(number: int, _: FrameType | None) -> None:
+        if stopping.is_set():
+            os._exit(_INTERRUPTED)
+        log.info("server.stopping", signal=signal.Signals(number).name)
+        stopping.set()
+        server.should_exit = True
+
+    # They stay until the process ends, so that the second signal also cuts the caller's clean-up short.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    server.run(sockets=[listener])
+
+
+@contextlib.contextmanager
+def serving_in_background(app: Any, listener: socket.socket, *, stopping: threading.Event) -> Iterator[None]:
+    """Serve from a thread while the block runs."""
+    server = _server(app, 1.0)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="http", daemon=True)
+    thread.start()
+    try:
+        _await(lambda: server.started or not thread.is_alive())
+        yield
+    finally:
+        stopping.set()
+        server.should_exit = True
+        thread.join()
+
+
+def _await(condition: Callable[[], bool]) -> None:
+    waiting = threading.Event()
+    while not condition():
+        waiting.wait(0.01)
