@@ -11,7 +11,7 @@ different PROTOCOL means: do not spawn here, let it drain.
 - `ping {}`: `pong {state, spares, runs}`
 - `retire {}`: `retiring {runs}`; no further spawns, the launcher leaves when its last run has ended
 
-`type` names the message; `runs` is the list of the ids of active runs, `spares` a number, `process` a guard's identity.
+`op` names the message; `runs` is the list of the ids of active runs, `spares` a number, `process` a guard's identity.
 
 Standard library only, Python 3.8 syntax: this file is read by both interpreters.
 """

@@ -1,0 +1,292 @@
+"""The parent of one run's processes: it starts the runner, holds the limits, ends the tree and records how it ended.
+
+It needs neither the launcher nor the server, so runs survive both. SIGTERM to a guard means: stop this run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import resource
+import select
+import shutil
+import signal
+import socket
+import sys
+import time
+from typing import Any
+
+from . import kernel, processes, protocol
+from .escalation import LEFTOVER_GRACE_S, Escalation
+
+MEMORY_POLL_S = 1.0
+PEAK_POLL_S = 2.0
+_RECORD_RETRY_S = 60.0
+_HEARD = {signal.SIGCHLD, signal.SIGTERM}
+
+
+class Refusal(Exception):
+    """The run cannot be started; `reason` is one of the protocol's words."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Guard:
+    """One run, from its hand-over to its exit record."""
+
+    def __init__(self, job: dict[str, Any], runner_pid: int, runner: socket.socket) -> None:
+        limits = job.get("limits") or {}
+        self._run_id = str(job["run_id"])
+        self._run_dir = str(job["run_dir"])
+        self._runner_pid = runner_pid
+        self._runner = runner
+        self._grace_s = float(limits.get("grace_s") or 0.0)
+        self._timeout_s = limits.get("timeout_s")
+        self._memory_limit_kb = int(limits["memory_limit_mb"]) * 1024 if limits.get("memory_limit_mb") else None
+        self._escalation = Escalation(self._run_id, self.reap, self._wait_for_child)
+        self._started_ms = time.time_ns() // 1000000
+        self._started = time.monotonic()
+        self._ended_by = "itself"
+        self._runner_status: int | None = None
+        self._max_rss_kb = 0
+        self._peak_tree_rss_kb = 0
+        self._oom_kills = processes.oom_kills()
+
+    # --- start ----------------------------------------------------------------------------------------------------
+
+    def claim(self) -> None:
+        """Create started.json, whole and exclusively, so that this run can never be started twice. Raises Refusal."""
+        record = {
+            "run_id": self._run_id,
+            "process": protocol.identity(os.getpid()),
+            "runner": protocol.identity(self._runner_pid),
+            "started_ms": self._started_ms,
+        }
+        draft = protocol.STARTED_FILE + "." + str(os.getpid())
+        try:
+            protocol.write_record(self._run_dir, draft, record, durable=False)
+            try:
+                os.link(self._path(draft), self._path(protocol.STARTED_FILE))
+            finally:
+                os.unlink(self._path(draft))
+        except FileExistsError as error:
+            raise Refusal(protocol.REFUSED_STARTED, "run {} was started before".format(self._run_id)) from error
+        except OSError as error:
+            raise Refusal(protocol.REFUSED_RUN_DIR, "cannot start in {}: {}".format(self._run_dir, error)) from error
+
+    def open_log(self) -> int:
+        """The run's log, created here so that it exists before anything can go wrong. Raises Refusal."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            return os.open(self._path(protocol.LOG_FILE), flags, 0o600)
+        except OSError as error:
+            raise Refusal(protocol.REFUSED_RUN_DIR, "cannot write the run's log: {}".format(error)) from error
+
+    def make_start_durable(self) -> None:
+        with contextlib.suppress(OSError):  # the record is there; only a power cut could lose it
+            fd = os.open(self._path(protocol.STARTED_FILE), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+            protocol.sync_directory(self._run_dir)
+
+    # --- watch ----------------------------------------------------------------------------------------------------
+
+    def watch(self) -> None:
+        """Until no process of the run is left."""
+        cause = self._wait_for_cause()
+        if cause is not None:
+            self._end_run(cause)
+        elif self.reap():
+            self._end_leftovers()
+
+    def _wait_for_cause(self) -> str | None:
+        """What ends the run: None when the runner ends by itself."""
+        poll_s = PEAK_POLL_S if self._memory_limit_kb is None else MEMORY_POLL_S
+        next_poll = self._started + poll_s
+        while True:
+            self.reap()
+            if self._runner_status is not None:
+                return None
+            now = time.monotonic()
+            if self._timeout_s is not None and now >= self._started + self._timeout_s:
+                return "time_limit"
+            if now >= next_poll:
+                next_poll = now + poll_s
+                if self._measure_memory():
+                    return "memory_limit"
+            until = next_poll if self._timeout_s is None else min(next_poll, self._started + self._timeout_s)
+            heard = signal.sigtimedwait(_HEARD, max(0.0, until - now))
+            if heard is not None and heard.si_signo == signal.SIGTERM:
+                return "stop"
+
+    def _measure_memory(self) -> bool:
+        """Note the tree's memory; True when it is over the limit."""
+        pids = processes.tree(os.getpid())
+        self._escalation.pids_seen |= pids
+        tree_kb = sum(processes.rss_kb(pid) for pid in pids)
+        self._peak_tree_rss_kb = max(self._peak_tree_rss_kb, tree_kb)
+        return self._memory_limit_kb is not None and tree_kb > self._memory_limit_kb
+
+    def reap(self) -> bool:
+        """Collect ended children; False when the kernel says that no child, hence no descendant, is left."""
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return False
+            if pid == 0:
+                return True
+            if pid == self._runner_pid:
+                self._runner_status = status
+                self._max_rss_kb = usage.ru_maxrss
+
+    def _wait_for_child(self, timeout_s: float) -> None:
+        signal.sigtimedwait({signal.SIGCHLD}, timeout_s)
+
+    # --- end ------------------------------------------------------------------------------------------------------
+
+    def _end_run(self, cause: str) -> None:
+        self._ended_by = cause
+        self._tell_runner(cause)
+        self._escalation.terminate(self._runner_pid)
+        deadline = time.monotonic() + self._grace_s
+        if self._escalation.wait_for_end(self._grace_s, lambda: self._runner_status is not None):
+            self._escalation.wait_for_end(min(LEFTOVER_GRACE_S, deadline - time.monotonic()), lambda: False)
+        self._escalation.kill()
+
+    def _end_leftovers(self) -> None:
+        self._escalation.terminate(None)
+        if self._escalation.wait_for_end(LEFTOVER_GRACE_S, lambda: False):
+            self._escalation.finish()
+        else:
+            self._escalation.kill()
+
+    def _tell_runner(self, cause: str) -> None:
+        """Why it gets SIGTERM: stopped by a person and cut off by a limit are different ends."""
+        with contextlib.suppress(OSError, protocol.ProtocolError):
+            self._runner.setblocking(False)
+            protocol.send(self._runner, {"cause": cause})
+
+    def record_exit(self) -> bool:
+        """Remove tmp/ and write exit.json, trying again for a minute when the disk is full. True when it is written."""
+        remove_tree(self._path(protocol.TMP_DIR))
+        record = self._exit_record()
+        deadline = time.monotonic() + _RECORD_RETRY_S
+        while True:
+            try:
+                protocol.write_record(self._run_dir, protocol.EXIT_FILE, record)
+                return True
+            except OSError as error:
+                if error.errno == errno.ENOENT or time.monotonic() > deadline:
+                    _complain("run {}: cannot record its exit: {}".format(self._run_id, error))
+                    return False
+            time.sleep(1.0)
+
+    def _exit_record(self) -> dict[str, Any]:
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        exit_code, signum = _ended(self._runner_status)
+        record = {
+            "run_id": self._run_id,
+            "pid": os.getpid(),
+            "runner_pid": self._runner_pid,
+            "started_ms": self._started_ms,
+            "ended_ms": time.time_ns() // 1000000,
+            "exit_code": exit_code,
+            "signal": signum,
+            "ended_by": self._ended_by,
+            "max_rss_kb": self._max_rss_kb,
+            "peak_tree_rss_kb": max(self._peak_tree_rss_kb, self._max_rss_kb),
+            "user_s": round(usage.ru_utime, 3),
+            "system_s": round(usage.ru_stime, 3),
+            "oom_kills": processes.oom_kills() - self._oom_kills,
+        }
+        record.update(self._escalation.as_record())
+        return record
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self._run_dir, name)
+
+
+def serve(launcher: socket.socket, runner_pid: int, runner: socket.socket) -> None:
+    """A spare guard: wait for a run, see it through, leave. The launcher's end of the socket is all it listens to."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, _HEARD | {signal.SIGINT, signal.SIGHUP})
+    job, job_fd = _wait_for_run(launcher, runner)
+    kernel.outlive_parent()
+    while signal.sigtimedwait({signal.SIGTERM}, 0) is not None:
+        pass  # meant for the spare, not for the run
+    try:
+        guard = _start(job, job_fd, runner_pid, runner)
+    except Refusal as refusal:
+        _answer(launcher, {"op": "refused", "reason": refusal.reason, "message": str(refusal)})
+        return
+    _answer(launcher, {"op": "spawned"})
+    launcher.close()
+    guard.make_start_durable()
+    guard.watch()
+    guard.record_exit()
+
+
+def _start(job: dict[str, Any], job_fd: int, runner_pid: int, runner: socket.socket) -> Guard:
+    guard = Guard(job, runner_pid, runner)
+    guard.claim()
+    log_fd = guard.open_log()
+    message = {"run_id": job["run_id"], "run_dir": job["run_dir"], "limits": job.get("limits") or {}}
+    with contextlib.suppress(OSError):  # a runner that died as a spare is found by the watch
+        protocol.send(runner, message, (job_fd, log_fd))
+    os.close(job_fd)
+    os.close(log_fd)
+    return guard
+
+
+def _wait_for_run(launcher: socket.socket, runner: socket.socket) -> tuple[dict[str, Any], int]:
+    """The next run and its job's descriptor; leaves when the launcher lets the spare go or the runner is dead."""
+    ready, _, _ = select.select([launcher, runner], [], [])
+    if runner in ready:
+        os._exit(1)
+    try:
+        message, fds = protocol.receive(launcher)
+    except (EOFError, OSError):
+        os._exit(0)
+    return message, fds[0]
+
+
+def _answer(launcher: socket.socket, message: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError):  # a dead launcher does not change the run
+        protocol.send(launcher, message)
+
+
+def _ended(status: int | None) -> tuple[int | None, int | None]:
+    """(exit code, signal) of a wait status."""
+    if status is None:
+        return None, None
+    if os.WIFSIGNALED(status):
+        return None, os.WTERMSIG(status)
+    return os.WEXITSTATUS(status), None
+
+
+def remove_tree(path: str) -> None:
+    """Remove a directory that the run could write: links are not followed, locked directories are unlocked."""
+    if os.path.islink(path) or not os.path.isdir(path):
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        return
+    with contextlib.suppress(OSError):
+        os.chmod(path, 0o700)
+    for parent, directories, _ in os.walk(path):
+        for name in directories:
+            inner = os.path.join(parent, name)
+            if not os.path.islink(inner):
+                with contextlib.suppress(OSError):
+                    os.chmod(inner, 0o700)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _complain(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write("minisched guard: {}\n".format(text))
+        sys.stderr.flush()

@@ -1,0 +1,80 @@
+"""The few Linux calls that the standard library lacks, and closing what a fork inherited."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+_PR_SET_NAME = 15
+_PR_SET_CHILD_SUBREAPER = 36
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _prctl(option: int, value: int) -> None:
+    if _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, "prctl({}): {}".format(option, os.strerror(code)))
+
+
+def die_with_parent(parent: int) -> None:
+    """SIGKILL for this process when `parent` dies; leaves at once when it is dead already.
+
+    Bound to the parent's *thread* that forked, so fork from a main thread only.
+    """
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+def outlive_parent() -> None:
+    """Undo `die_with_parent`."""
+    _prctl(_PR_SET_PDEATHSIG, 0)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent dies."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def hide_memory() -> None:
+    """No core file and no ptrace by others of the same user: the memory holds secrets."""
+    _prctl(_PR_SET_DUMPABLE, 0)
+
+
+def name_process(name: str) -> None:
+    """What `ps` and `top` show, at most 15 bytes."""
+    buffer = ctypes.create_string_buffer(name.encode()[:15])
+    _libc.prctl(_PR_SET_NAME, buffer, 0, 0, 0)
+
+
+def prefer_to_be_killed(score: int) -> None:
+    """Raise the score by which the kernel chooses whom to kill when memory runs out (0..1000).
+
+    The file belongs to root while the process hides its memory, hence the two steps.
+    """
+    _prctl(_PR_SET_DUMPABLE, 1)
+    try:
+        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+            file.write(str(score))
+    except OSError:
+        pass  # not allowed in some containers; only a preference
+    finally:
+        hide_memory()
+
+
+def close_all_but(keep: set[int]) -> None:
+    """Close every descriptor that is not in `keep`: a fork inherits all, close-on-exec or not."""
+    for fd in [int(name) for name in os.listdir("/proc/self/fd")]:
+        if fd not in keep:
+            with contextlib.suppress(OSError):  # the listing's own descriptor is closed already
+                os.close(fd)
+
+
+def single_threaded() -> bool:
+    """True when a fork now copies the whole process."""
+    return len(os.listdir("/proc/self/task")) == 1

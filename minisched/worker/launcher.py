@@ -1,0 +1,394 @@
+"""One process per runtime: it imports the workflow modules once, and from then on only forks.
+
+It never runs a workflow, opens no connection and never reads a job: it passes the descriptor on (D2). One loop waits for
+everything: the listening socket, the servers' connections, the spares' answers, ended children.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import resource
+import selectors
+import signal
+import socket
+import struct
+import sys
+import time
+from typing import Any, Callable
+
+from . import kernel, processes, protocol
+from .preload import Preloaded
+from .spares import NotSingleThreaded, Spare, fork_spare
+
+SPARE_AGE_S = 30 * 60.0
+_TICK_S = 1.0
+_SWEEP_S = 0.1
+_SPARE_RETRY_S = 5.0
+
+
+class Handover:
+    """A run on its way to a guard: who asked for it, and what was said."""
+
+    def __init__(self, connection: socket.socket, message: dict[str, Any], job_fd: int) -> None:
+        self.connection = connection
+        self.run_id = str(message["run_id"])
+        self.job = {"run_id": self.run_id, "run_dir": str(message["run_dir"]), "limits": message.get("limits") or {}}
+        self.job_fd = job_fd
+        self.tries = 0
+
+    def close(self) -> None:
+        if self.job_fd >= 0:
+            os.close(self.job_fd)
+            self.job_fd = -1
+
+
+class Launcher:
+    """The loop. `listener` is bound and listens; `spares` pairs are kept waiting."""
+
+    def __init__(
+        self, listener: socket.socket, facts: dict[str, Any], preloaded: Preloaded, spares: int, linger_s: float
+    ) -> None:
+        self._listener = listener
+        self._facts = facts
+        self._preloaded = preloaded
+        self._wanted_spares = spares if preloaded.problem is None else 0
+        self._linger_s = linger_s
+        self._selector = selectors.DefaultSelector()
+        self._connections: set[socket.socket] = set()
+        self._spares: list[Spare] = []
+        self._handovers: dict[int, tuple[Spare, Handover]] = {}
+        self._runs: dict[int, str] = {}  # pid of the guard: run id
+        self._known: set[int] = set()  # every guard that was forked and not yet reaped
+        self._retiring = False
+        self._alone_since: float | None = time.monotonic()
+        self._sweep_again = False
+        self._no_spares_before = 0.0
+
+    # --- loop -----------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Serve until retired or alone for too long, and no run is active."""
+        wakeup, self._wakeup_writer = socket.socketpair()
+        for end in (wakeup, self._wakeup_writer):
+            end.setblocking(False)
+        signal.set_wakeup_fd(self._wakeup_writer.fileno(), warn_on_full_buffer=False)
+        for signum in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, lambda *_: None)  # only the wake-up descriptor matters
+        self._watch(wakeup, lambda: self._woken(wakeup))
+        self._watch(self._listener, self._accept)
+        while not self._may_leave():
+            self._drop_old_spares()
+            events = self._selector.select(0 if self._lacks_spares() else self._pause_s())
+            for key, _ in events:
+                key.data()
+            self._reap()
+            if not events and self._lacks_spares():
+                self._add_spare()
+        self._leave()
+
+    def _watch(self, source: socket.socket, handler: Callable[[], None]) -> None:
+        self._selector.register(source, selectors.EVENT_READ, handler)
+
+    def _pause_s(self) -> float:
+        return _SWEEP_S if self._sweep_again else _TICK_S
+
+    def _woken(self, wakeup: socket.socket) -> None:
+        signals = b""
+        with contextlib.suppress(BlockingIOError):
+            signals = wakeup.recv(4096)
+        if any(signum in (signal.SIGTERM, signal.SIGINT) for signum in signals):
+            self._retire()
+
+    def _may_leave(self) -> bool:
+        if self._runs or self._handovers or self._sweep_again:
+            return False
+        if self._retiring:
+            return True
+        return self._alone_since is not None and time.monotonic() - self._alone_since > self._linger_s
+
+    def _leave(self) -> None:
+        self._drop_spares()
+        self._listener.close()
+        for connection in list(self._connections):
+            self._disconnect(connection)
+
+    # --- connections ------------------------------------------------------------------------------------------------
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except OSError as error:
+            say("cannot accept a connection: {}".format(error))
+            return
+        if _uid_of_peer(connection) != os.geteuid():
+            connection.close()
+            return
+        connection.setblocking(False)
+        self._connections.add(connection)
+        self._alone_since = None
+        self._watch(connection, lambda: self._hear(connection))
+
+    def _hear(self, connection: socket.socket) -> None:
+        """One message. Whatever is wrong with it closes this connection and nothing else."""
+        fds: list[int] = []
+        try:
+            message, fds = protocol.receive(connection)
+            self._obey(connection, message, fds)
+        except BlockingIOError:
+            pass
+        except (EOFError, OSError):
+            self._disconnect(connection)
+        except Exception as error:
+            say("a connection is closed for its message: {!r}".format(error))
+            self._disconnect(connection)
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+    def _obey(self, connection: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
+        op = message.get("op")
+        if op == "hello":
+            self._say_hello(connection)
+        elif op == "ping":
+            self._answer(connection, dict(self._load(), op="pong", state=self._state()))
+        elif op == "spawn":
+            self._spawn(connection, message, fds)
+        elif op == "retire":
+            self._retire()
+            self._answer(connection, {"op": "retiring", "runs": self._run_ids()})
+        else:
+            raise protocol.ProtocolError("unknown op {!r}".format(op))
+
+    def _say_hello(self, connection: socket.socket) -> None:
+        hello = dict(self._facts, op="hello", protocol=protocol.PROTOCOL, state=self._state())
+        hello.update(protocol.identity(os.getpid()))
+        hello.update(self._load())
+        self._answer(connection, hello)
+
+    def _load(self) -> dict[str, Any]:
+        return {"spares": len(self._spares), "runs": self._run_ids()}
+
+    def _run_ids(self) -> list[str]:
+        return list(self._runs.values()) + [handover.run_id for _, handover in self._handovers.values()]
+
+    def _state(self) -> str:
+        return "ready" if self._preloaded.problem is None else "failed"
+
+    def _answer(self, connection: socket.socket, message: dict[str, Any]) -> None:
+        if connection not in self._connections:
+            return
+        try:
+            protocol.send(connection, message)
+        except OSError:
+            self._disconnect(connection)  # gone, or it does not read
+
+    def _disconnect(self, connection: socket.socket) -> None:
+        if connection in self._connections:
+            self._connections.discard(connection)
+            self._selector.unregister(connection)
+            connection.close()
+        if not self._connections:
+            self._alone_since = time.monotonic()
+
+    # --- runs -------------------------------------------------------------------------------------------------------
+
+    def _spawn(self, connection: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
+        run_id = message.get("run_id")
+        if not run_id or not os.path.isabs(str(message.get("run_dir") or "")) or len(fds) != 1:
+            self._refuse(connection, run_id, protocol.REFUSED_BAD_REQUEST, "run_id, run_dir and one descriptor needed")
+        elif self._retiring:
+            self._refuse(connection, run_id, protocol.REFUSED_RETIRING, "this launcher is about to leave")
+        elif self._preloaded.problem is not None:
+            self._refuse(connection, run_id, protocol.REFUSED_FAILED, self._preloaded.problem)
+        else:
+            self._hand_over(Handover(connection, message, fds.pop()))
+
+    def _hand_over(self, handover: Handover) -> None:
+        """Give the run to a spare, forking one if none waits; the guard answers later."""
+        while handover.tries < 3:
+            handover.tries += 1
+            try:
+                spare = self._spares.pop(0) if self._spares else self._fork()
+            except (OSError, NotSingleThreaded) as error:
+                say("run {}: no process for it: {}".format(handover.run_id, error))
+                continue
+            try:
+                spare.hand_over(handover.job, handover.job_fd)
+            except OSError as error:
+                say("run {}: its spare has died: {}".format(handover.run_id, error))
+                spare.close()
+                continue
+            self._handovers[spare.pid] = (spare, handover)
+            self._watch(spare.connection, lambda: self._handed_over(spare))
+            return
+        handover.close()
+        self._refuse(handover.connection, handover.run_id, protocol.REFUSED_NO_PROCESS, "no process could be forked")
+
+    def _handed_over(self, spare: Spare) -> None:
+        """The guard's answer to a hand-over; its silence means that it died, so another spare gets the run."""
+        _, handover = self._handovers.pop(spare.pid)
+        self._selector.unregister(spare.connection)
+        try:
+            answer, _ = protocol.receive(spare.connection)
+        except (EOFError, OSError, protocol.ProtocolError):
+            answer = {}
+        spare.close()
+        if answer.get("op") == "spawned":
+            self._runs[spare.pid] = handover.run_id
+            handover.close()
+            self._answer(
+                handover.connection, {"op": "spawned", "run_id": handover.run_id, "process": spare.process}
+            )
+        elif answer:
+            handover.close()
+            self._refuse(handover.connection, handover.run_id, answer["reason"], answer["message"])
+        else:
+            self._hand_over(handover)
+
+    def _refuse(self, connection: socket.socket, run_id: Any, reason: str, message: str) -> None:
+        self._answer(connection, {"op": "refused", "run_id": run_id, "reason": reason, "message": message[:2000]})
+
+    def _retire(self) -> None:
+        self._retiring = True
+        self._drop_spares()
+
+    # --- spares -----------------------------------------------------------------------------------------------------
+
+    def _lacks_spares(self) -> bool:
+        if self._retiring or len(self._spares) >= self._wanted_spares:
+            return False
+        return time.monotonic() >= self._no_spares_before
+
+    def _fork(self) -> Spare:
+        spare = fork_spare()
+        self._known.add(spare.pid)
+        return spare
+
+    def _add_spare(self) -> None:
+        try:
+            self._spares.append(self._fork())
+        except (OSError, NotSingleThreaded) as error:
+            self._no_spares_before = time.monotonic() + _SPARE_RETRY_S
+            say("no spare: {}".format(error))
+
+    def _drop_old_spares(self) -> None:
+        oldest = time.monotonic() - SPARE_AGE_S
+        for spare in [spare for spare in self._spares if spare.forked_at < oldest]:
+            self._spares.remove(spare)
+            spare.close()
+
+    def _drop_spares(self) -> None:
+        for spare in self._spares:
+            spare.close()
+        self._spares.clear()
+
+    # --- children ---------------------------------------------------------------------------------------------------
+
+    def _reap(self) -> None:
+        """Collect ended children. Who is no guard of ours lost its guard, so it and all below it is killed."""
+        sweep = self._sweep_again
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                break
+            sweep = self._ended(pid, status) or sweep
+        if sweep:
+            self._sweep()
+
+    def _ended(self, pid: int, status: int) -> bool:
+        """Forget an ended child; True when it may have left others behind."""
+        self._runs.pop(pid, None)
+        for spare in [spare for spare in self._spares if spare.pid == pid]:
+            self._spares.remove(spare)
+            spare.close()
+        known = pid in self._known
+        self._known.discard(pid)
+        return not known or os.WIFSIGNALED(status) or os.WEXITSTATUS(status) != 0
+
+    def _sweep(self) -> None:
+        strangers = processes.descendants(os.getpid(), without=self._known)
+        for pid in strangers:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        self._sweep_again = bool(strangers)
+
+
+def launch(
+    socket_path: str, runtime: str, generation: str, spares: int, linger_s: float, preload: Callable[[], Preloaded]
+) -> int:
+    """Become the launcher of a runtime: import, freeze, listen, serve. Returns the exit code."""
+    with contextlib.suppress(OSError):
+        os.setsid()
+    _set_up_process()
+    gc.disable()
+    preloaded = preload()
+    gc.collect()
+    gc.freeze()
+    facts = {
+        "runtime": runtime,
+        "generation": generation,
+        "problem": preloaded.problem,
+        "version": preloaded.version,
+        "import_s": preloaded.import_s,
+        "failed_modules": preloaded.failures,
+    }
+    say("{}: {} in {} s".format(runtime, preloaded.problem or "ready", preloaded.import_s))
+    with listening(socket_path) as listener:
+        Launcher(listener, facts, preloaded, spares, linger_s).run()
+    return 0
+
+
+def _set_up_process() -> None:
+    kernel.close_all_but({0, 1, 2})
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    kernel.hide_memory()
+    kernel.adopt_orphans()
+    kernel.name_process("minisched-launcher")
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def listening(path: str) -> Any:
+    """A listening socket at `path`, there only once it listens, 0600, removed at the end.
+
+    Bound through /proc/self/fd because a socket's name is limited to 108 bytes.
+    """
+    directory, name = os.path.split(path)
+    directory_fd = os.open(directory or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    draft = ".{}".format(os.getpid())
+    listener.bind("/proc/self/fd/{}/{}".format(directory_fd, draft))
+    os.chmod(draft, 0o600, dir_fd=directory_fd)
+    listener.listen(16)
+    listener.setblocking(False)
+    os.rename(draft, name, src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
+    ours = os.stat(name, dir_fd=directory_fd).st_ino
+    try:
+        yield listener
+    finally:
+        listener.close()
+        with contextlib.suppress(OSError):
+            if os.stat(name, dir_fd=directory_fd).st_ino == ours:
+                os.unlink(name, dir_fd=directory_fd)
+        os.close(directory_fd)
+
+
+def _uid_of_peer(connection: socket.socket) -> int:
+    size = struct.calcsize("3i")
+    _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    return int(uid)
+
+
+def say(text: str) -> None:
+    """One line to the launcher's log, which is its standard error."""
+    with contextlib.suppress(OSError, ValueError):
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        sys.stderr.write("{} launcher {}\n".format(stamp, text))
+        sys.stderr.flush()

@@ -1,0 +1,107 @@
+"""Who descends from whom, how much memory a tree holds, who carries a run's mark: read from /proc."""
+
+from __future__ import annotations
+
+import os
+from typing import AbstractSet
+
+from .protocol import RUN_MARK
+
+_PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
+_DEAD = b"ZX"
+
+
+def _read(path: str, size: int = 4096) -> bytes:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return os.read(fd, size)
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)
+
+
+def _all_pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _state_and_parent(pid: int) -> tuple[int, int] | None:
+    stat = _read("/proc/{}/stat".format(pid))
+    end = stat.rfind(b")")
+    if end < 0:
+        return None
+    state, parent = stat[end + 2 :].split(None, 2)[:2]
+    return state[0], int(parent)
+
+
+def descendants(root: int, without: AbstractSet[int] = frozenset()) -> set[int]:
+    """Living processes below `root`, from one scan of /proc; neither zombies nor the trees that start at `without`."""
+    children: dict[int, list[int]] = {}
+    living: set[int] = set()
+    for pid in _all_pids():
+        facts = _state_and_parent(pid)
+        if facts is None:
+            continue
+        children.setdefault(facts[1], []).append(pid)
+        if facts[0] not in _DEAD:
+            living.add(pid)
+    found: set[int] = set()
+    waiting = list(children.get(root, ()))
+    while waiting:
+        pid = waiting.pop()
+        if pid not in without:
+            found.add(pid)
+            waiting.extend(children.get(pid, ()))
+    return found & living
+
+
+def tree(root: int) -> set[int]:
+    """Like `descendants`, but follows the kernel's lists of children: cheap, and blind to what forks meanwhile."""
+    found: set[int] = set()
+    waiting = _children(root)
+    while waiting:
+        pid = waiting.pop()
+        if pid not in found:
+            found.add(pid)
+            waiting.extend(_children(pid))
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    directory = "/proc/{}/task".format(pid)
+    try:
+        threads = os.listdir(directory)
+    except OSError:
+        return []
+    return [int(child) for tid in threads for child in _read("{}/{}/children".format(directory, tid), 65536).split()]
+
+
+def rss_kb(pid: int) -> int:
+    """Resident memory, in kB; 0 when there is no such process. Pages shared with the launcher count."""
+    fields = _read("/proc/{}/statm".format(pid)).split()
+    return int(fields[1]) * _PAGE_KB if len(fields) > 1 else 0
+
+
+def marked(run_id: str) -> set[int]:
+    """Processes that were started with the run's mark in their environment, as far as we may read it."""
+    mark = "{}={}".format(RUN_MARK, run_id).encode()
+    return {pid for pid in _all_pids() if mark in _environment(pid)}
+
+
+def _environment(pid: int) -> list[bytes]:
+    try:
+        with open("/proc/{}/environ".format(pid), "rb") as file:
+            return file.read().split(b"\0")
+    except OSError:
+        return []
+
+
+def oom_kills() -> int:
+    """How often this machine's kernel has killed for want of memory since boot."""
+    for line in _read("/proc/vmstat", 65536).splitlines():
+        if line.startswith(b"oom_kill "):
+            return int(line.split()[1])
+    return 0

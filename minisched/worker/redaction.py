@@ -1,0 +1,87 @@
+"""Removing a run's secrets from whatever it writes, by value.
+
+The same idea of what is a secret as the server's (`domain/secrets.py`; a test compares both), because this side cannot
+import that one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Iterable, Iterator
+from urllib.parse import quote, quote_plus
+
+MASK = "*********"
+# A shorter value would black out half the log, and would be found by trying.
+SHORTEST = 4
+
+_SECRET_KEY = re.compile(
+    r"(password|passphrase|secret(?!s?manager)|private_?key|jwt|(?<!next)(?<!page)token$|api_?key|access_?key$|"
+    r"authorization|sas_?token|connection_?string|fernet)",
+    re.IGNORECASE,
+)
+_PUBLIC_KEYS = frozenset(
+    {"tokenUri", "authTokenUrl", "tokenEndpoint", "secretsManagerProvider", "secretsManagerLoader"}
+)
+_SECRET_SUBTREES = frozenset({"appPrivateConfig", "extraHeaders"})
+_LONG_LINE = 20
+
+
+def is_secret_key(key: str) -> bool:
+    """True when a value under this key is to be treated as a secret."""
+    return key not in _PUBLIC_KEYS and _SECRET_KEY.search(key) is not None
+
+
+def secret_values(node: Any, secret: bool = False, subtree: bool = False) -> Iterator[str]:
+    """Every secret string of a JSON document."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from secret_values(value, is_secret_key(str(key)), subtree or key in _SECRET_SUBTREES)
+    elif isinstance(node, list):
+        for item in node:
+            yield from secret_values(item, secret, subtree)
+    elif (secret or subtree) and isinstance(node, str) and node:
+        yield node
+
+
+class Redactor:
+    """Replaces the secrets that it was told of, in the forms in which they appear in texts."""
+
+    def __init__(self) -> None:
+        self._forms: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+
+    def learn(self, document: Any) -> None:
+        """Every secret of a JSON document is unspeakable from now on."""
+        self.learn_values(secret_values(document))
+
+    def learn_values(self, values: Iterable[str]) -> None:
+        for value in values:
+            if len(value) >= SHORTEST:
+                self._forms.update(_forms(value))
+        longest_first = sorted(self._forms, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+
+    def clean(self, text: str) -> str:
+        """The text without secrets."""
+        return text if self._pattern is None else self._pattern.sub(MASK, text)
+
+    def clean_document(self, node: Any) -> Any:
+        """A JSON document without secrets in its strings."""
+        if isinstance(node, dict):
+            return {key: self.clean_document(value) for key, value in node.items()}
+        if isinstance(node, list):
+            return [self.clean_document(item) for item in node]
+        return self.clean(node) if isinstance(node, str) else node
+
+
+def _forms(value: str) -> Iterator[str]:
+    """As it is, as part of a URL, inside JSON or a repr; a key of several lines also line by line."""
+    yield value
+    yield quote(value, safe="")
+    yield quote_plus(value)
+    yield json.dumps(value)[1:-1]
+    yield repr(value)[1:-1]
+    for line in value.splitlines():
+        if len(line.strip()) >= _LONG_LINE:
+            yield line.strip()

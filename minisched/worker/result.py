@@ -1,0 +1,64 @@
+"""result.json: how the workflow ended, as the runner saw it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import protocol
+from .redaction import Redactor
+
+_MESSAGE_LIMIT = 4000
+
+
+class Result:
+    """Filled in while the run goes on. `verdict` is one of OpenMetadata's terminal states."""
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        self.stage = "prepare"
+        self.verdict = "failed"
+        self.error: dict[str, Any] | None = None
+        self.steps: list[dict[str, Any]] = []
+        self.reported = False
+        self.dropped_fields: list[str] = []
+        self.timings: dict[str, Any] = {}
+        self.problems: list[str] = []
+
+    def fail(self, kind: str, message: str, hint: str | None = None) -> None:
+        self.verdict = "failed"
+        self.error = {"type": kind, "message": message[:_MESSAGE_LIMIT], "hint": hint}
+
+    def fail_by_steps(self, kind: str, steps: list[dict[str, Any]], otherwise: str) -> None:
+        """Failed because too much failed in its steps: name the step with its first error rather than all of them."""
+        for step in steps:
+            failures = step.get("failures") or []
+            if failures:
+                first = failures[0]
+                message = "{} reported {} errors; the first, {}: {}".format(
+                    step.get("name"), step.get("errors"), first.get("name"), first.get("error")
+                )
+                return self.fail(kind, message)
+        return self.fail(kind, otherwise)
+
+    def write(self, run_dir: str, redactor: Redactor) -> None:
+        """Raises OSError when the disk is full."""
+        record = redactor.clean_document(
+            {
+                "run_id": self.run_id,
+                "stage": self.stage,
+                "verdict": self.verdict,
+                "error": self.error,
+                "steps": self.steps,
+                "reported": self.reported,
+                "dropped_fields": self.dropped_fields,
+                "timings": self.timings,
+                "problems": self.problems,
+            }
+        )
+        protocol.write_record(run_dir, protocol.RESULT_FILE, record)
+
+    @property
+    def exit_code(self) -> int:
+        if self.verdict == "stopped":
+            return protocol.EXIT_STOPPED
+        return protocol.EXIT_FAILED if self.verdict == "failed" else protocol.EXIT_SUCCESS

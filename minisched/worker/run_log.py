@@ -1,0 +1,93 @@
+"""What a run writes: one file for its output and its log lines, in UTC with milliseconds, without colours and secrets."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import re
+import sys
+import time
+from typing import Any
+
+from .redaction import Redactor
+
+_FORMAT = "[%(asctime)s] %(levelname)-8s {%(name)s:%(module)s:%(lineno)d} - %(message)s"
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_FAILURES_KEPT = 20
+
+logger = logging.getLogger("minisched")
+
+
+class CleanStream(io.TextIOWrapper):
+    """Text to a descriptor, line by line, secrets removed before they leave the process."""
+
+    def __init__(self, fd: int, redactor: Redactor) -> None:
+        raw = io.BufferedWriter(io.FileIO(fd, "w", closefd=False))
+        super().__init__(raw, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+        self._redactor = redactor
+
+    def write(self, text: str) -> int:
+        super().write(self._redactor.clean(text))
+        return len(text)
+
+
+class _Format(logging.Formatter):
+    converter = time.gmtime
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _ANSI.sub("", super().format(record))
+
+
+class FailureMemory(logging.Handler):
+    """Remembers the lines that name why a connection test failed: the exception that follows does not say (runtime)."""
+
+    # `CheckAccess: Failed - reason` on recent lines, `CheckAccess-reason` as an error on older ones.
+    _RECENT = re.compile(r"^(\w+): (?:Failed|Warning) - (.+)", re.DOTALL)
+    _OLDER = re.compile(r"^(\w+)-(.+)", re.DOTALL)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failures: list[tuple[str, str]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if len(self.failures) >= _FAILURES_KEPT or not record.name.startswith("metadata"):
+            return
+        pattern = self._OLDER if record.module == "test_connections" else self._RECENT
+        found = pattern.match(record.getMessage())
+        if found:
+            self.failures.append((found.group(1), found.group(2).strip()))
+
+    def reason_of(self, step: str) -> str | None:
+        """Why this step of the connection test failed, if a line said it."""
+        return next((reason for name, reason in reversed(self.failures) if name == step), None)
+
+
+def take_over_output(redactor: Redactor) -> FailureMemory:
+    """Send prints, warnings and every log line to descriptors 1 and 2, cleaned. Returns the memory of failures."""
+    sys.stdout = CleanStream(1, redactor)
+    sys.stderr = CleanStream(2, redactor)
+    memory = FailureMemory()
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Format(_FORMAT))
+    root = logging.getLogger()
+    root.handlers[:] = [handler, memory]
+    logging.captureWarnings(True)
+    logging.raiseExceptions = False
+    for talkative in (logger, logging.getLogger("metadata")):  # the workflow sets its own level later
+        talkative.setLevel(logging.INFO)
+    return memory
+
+
+def flush() -> None:
+    """Everything written so far is in the file. Errors (disk full) do not matter any more."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+
+
+def say(text: str, *arguments: Any) -> None:
+    """A line of our own in the run's log."""
+    logger.info(text, *arguments)

@@ -1,0 +1,114 @@
+"""The child that executes one run: used once, one workflow, leaves by os._exit (D2)."""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import json
+import logging
+import os
+import socket
+import sys
+from typing import Any
+
+from . import causes, protocol, run_log, surroundings, tasks
+from .progress import Progress
+from .redaction import Redactor
+from .result import Result
+from .stopping import Stopped, StopSwitch
+
+_log = logging.getLogger("minisched")
+
+
+def serve(guard: socket.socket, guard_pid: int) -> None:
+    """A spare runner: wait for the job, run it, leave. EOF from the guard means that there will be none."""
+    surroundings.become_spare(guard_pid, guard.fileno())
+    try:
+        message, (job_fd, log_fd) = protocol.receive(guard)
+    except EOFError:
+        os._exit(0)
+    switch = StopSwitch(guard)
+    switch.install()
+    surroundings.direct_output(log_fd)
+    os._exit(Run(message, switch).run(job_fd))
+
+
+class Run:
+    """One run in its own process."""
+
+    def __init__(self, message: dict[str, Any], switch: StopSwitch) -> None:
+        self._run_id = str(message["run_id"])
+        self._run_dir = str(message["run_dir"])
+        self._limits = message.get("limits") or {}
+        self._switch = switch
+        self._redactor = Redactor()
+        self._result = Result(self._run_id)
+        self._memory = run_log.FailureMemory()
+
+    def run(self, job_fd: int) -> int:
+        """Execute the job; returns the exit code. A result file is written whatever happens."""
+        try:
+            try:
+                self._memory = run_log.take_over_output(self._redactor)
+                self._execute(job_fd)
+            finally:
+                self._switch.end()
+        except Stopped:
+            self._stopped()
+        except BaseException as error:
+            self._failed(error)
+        return self._leave()
+
+    def _execute(self, job_fd: int) -> None:
+        job = read_job(job_fd)
+        self._redactor.learn([job, {"environment": dict(os.environ)}])
+        surroundings.set_limits(self._limits)
+        surroundings.set_environment(job.get("environment") or {})
+        own_dir = surroundings.enter(self._run_id, self._run_dir)
+        faulthandler.enable(file=2)
+        progress = Progress(self._run_id, self._run_dir, self._redactor)
+        try:
+            tasks.perform(tasks.Context(job, own_dir, self._result, self._switch, progress, self._redactor))
+        finally:
+            progress.end()
+
+    def _stopped(self) -> None:
+        self._result.verdict = self._switch.verdict
+        cause = (self._switch.cause or "stop").replace("_", " ")
+        if self._result.verdict == "failed":
+            self._result.fail("Stopped", "ended by SIGTERM: {}".format(cause))
+        run_log.say("the run ends: %s", cause)
+
+    def _failed(self, error: BaseException) -> None:
+        if self._switch.cause is not None:
+            self._stopped()  # the workflow turned our interruption into an error of its own
+            return
+        description = causes.describe(error, self._memory)
+        self._result.fail(**description)
+        text = "%s: %s" + (" (%s)" if description["hint"] else "")
+        values = [description["kind"], description["message"], description["hint"]]
+        _log.error(text, *[value for value in values if value], exc_info=error)
+
+    def _leave(self) -> int:
+        gc.disable()
+        code = self._result.exit_code
+        try:
+            self._result.write(self._run_dir, self._redactor)
+        except OSError as error:
+            code = protocol.EXIT_NO_RESULT
+            sys.stderr.write("cannot write the result: {}\n".format(error))
+        logging.shutdown()
+        run_log.flush()
+        return code
+
+
+def read_job(fd: int) -> dict[str, Any]:
+    """The JSON object in the descriptor, from its beginning, whatever its offset is. Closes it. Raises ValueError."""
+    try:
+        data = os.pread(fd, os.fstat(fd).st_size, 0)
+    finally:
+        os.close(fd)
+    job = json.loads(data)
+    if not isinstance(job, dict):
+        raise ValueError("a job is a JSON object")
+    return job
