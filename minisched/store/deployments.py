@@ -1,0 +1,111 @@
+"""DeploymentStore: what the local orchestrator was told to run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
+
+from minisched.domain.instant import from_ms, to_ms
+from minisched.domain.pipeline import Deployment
+from minisched.store.columns import digest, dump, load, storable
+from minisched.store.engine import DEPLOY_LOCK, Database
+from minisched.store.secrets import SecretBox
+from minisched.store.tables import deployments
+
+_BY_ID = select(deployments).where(deployments.c.id == bindparam("pipeline_id"))
+_BY_CLEAN_NAME = select(deployments).where(deployments.c.clean_name_hash == bindparam("clean_name_hash"))
+_PRESENT = select(deployments.c.content_hash, deployments.c.enabled).where(deployments.c.id == bindparam("pipeline_id"))
+
+
+class SqlDeploymentStore:
+    """Deployments in the table `deployments`; implements `ports.DeploymentStore`."""
+
+    def __init__(self, database: Database, box: SecretBox) -> None:
+        self._database = database
+        self._box = box
+
+    def upsert(self, deployment: Deployment) -> bool:
+        """As the port says. Names, document and `enabled` make it the same, when it was deployed does not."""
+        fingerprint = content_hash(deployment, self._box)
+        if self._is_stored(deployment, fingerprint):
+            return False
+        row = self._row(deployment, fingerprint)
+        self._database.transact(lambda connection: self._put(connection, row))
+        return True
+
+    def _is_stored(self, deployment: Deployment, fingerprint: str) -> bool:
+        with self._database.read() as connection:
+            present = connection.execute(_PRESENT, {"pipeline_id": deployment.id}).one_or_none()
+        return (
+            present is not None and present.content_hash == fingerprint and bool(present.enabled) == deployment.enabled
+        )
+
+    def _put(self, connection: Connection, row: dict[str, Any]) -> None:
+        self._database.serialize(connection, DEPLOY_LOCK)
+        if not connection.execute(update(deployments).where(deployments.c.id == row["id"]).values(**row)).rowcount:
+            connection.execute(insert(deployments), row)
+
+    def get(self, pipeline_id: str) -> Deployment | None:
+        with self._database.read() as connection:
+            row = connection.execute(_BY_ID, {"pipeline_id": pipeline_id}).one_or_none()
+        return None if row is None else self._deployment(row)
+
+    def find(self, clean_name: str) -> Deployment | None:
+        with self._database.read() as connection:
+            row = connection.execute(_BY_CLEAN_NAME, {"clean_name_hash": digest(clean_name)}).one_or_none()
+        return None if row is None else self._deployment(row)
+
+    def set_enabled(self, pipeline_id: str, *, enabled: bool) -> bool:
+        statement = update(deployments).where(deployments.c.id == pipeline_id).values(enabled=enabled)
+        return self._database.transact(lambda connection: bool(connection.execute(statement).rowcount))
+
+    def delete(self, pipeline_id: str) -> bool:
+        statement = delete(deployments).where(deployments.c.id == pipeline_id)
+        return self._database.transact(lambda connection: bool(connection.execute(statement).rowcount))
+
+    def all(self) -> list[Deployment]:
+        with self._database.read() as connection:
+            rows = connection.execute(select(deployments)).all()
+        return sorted((self._deployment(row) for row in rows), key=lambda deployment: deployment.fqn)
+
+    def count(self) -> int:
+        with self._database.read() as connection:
+            return connection.execute(select(func.count()).select_from(deployments)).scalar_one()
+
+    def _row(self, deployment: Deployment, fingerprint: str) -> dict[str, Any]:
+        return {
+            "id": deployment.id,
+            "name": storable(deployment.name),
+            "clean_name": deployment.clean_name,
+            "clean_name_hash": digest(deployment.clean_name),
+            "fqn": storable(deployment.fqn),
+            "pipeline_type": deployment.pipeline_type,
+            "enabled": deployment.enabled,
+            "deployed_at_ms": to_ms(deployment.deployed_at),
+            "content_hash": fingerprint,
+            "document": dump(self._box.seal(deployment.document)),
+        }
+
+    def _deployment(self, row: Row[Any]) -> Deployment:
+        return Deployment(
+            id=row.id,
+            name=row.name,
+            fqn=row.fqn,
+            pipeline_type=row.pipeline_type,
+            document=self._box.unseal(load(row.document)),
+            enabled=bool(row.enabled),
+            deployed_at=from_ms(row.deployed_at_ms),
+        )
+
+
+def content_hash(deployment: Deployment, box: SecretBox) -> str:
+    """What two equal deployments have in common, except whether they are enabled and when they were deployed."""
+    return box.fingerprint(
+        {
+            "name": deployment.name,
+            "fqn": deployment.fqn,
+            "pipelineType": deployment.pipeline_type,
+            "document": deployment.document,
+        }
+    )

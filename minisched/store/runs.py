@@ -1,0 +1,204 @@
+"""RunStore: every change of state is a compare-and-set, and what OpenMetadata has to hear is written beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, NoReturn
+
+from sqlalchemy import Connection, Row, bindparam, delete, exists, func, insert, select, update
+
+from minisched.domain.errors import DuplicateRun, IllegalTransition, RunNotFound, StoreUnavailable
+from minisched.domain.instant import to_ms
+from minisched.domain.run import (
+    ACTIVE_STATES,
+    ALLOWED_TRANSITIONS,
+    TERMINAL_STATES,
+    Outcome,
+    ProcessIdentity,
+    Run,
+    RunState,
+    StopRequest,
+)
+from minisched.ports import Clock, RunQuery
+from minisched.store.claiming import next_claimable
+from minisched.store.columns import digest
+from minisched.store.engine import CLAIM_LOCK, Database
+from minisched.store.run_rows import from_row, outcome_columns, process_columns, stop_columns, to_row
+from minisched.store.secrets import SecretBox
+from minisched.store.tables import outbox, runs
+
+_ACTIVE = sorted(state.value for state in ACTIVE_STATES)
+_TERMINAL = sorted(state.value for state in TERMINAL_STATES)
+
+_BY_ID = select(runs).where(runs.c.id == bindparam("run_id"))
+_BY_IDEMPOTENCY = select(runs).where(runs.c.idempotency_hash == bindparam("idempotency"))
+_CLAIM = (
+    update(runs)
+    .where(runs.c.id == bindparam("run_id"), runs.c.state == RunState.QUEUED.value, runs.c.stop_at_ms.is_(None))
+    .values(state=RunState.RUNNING.value, started_ms=bindparam("now_ms"))
+)
+
+
+class SqlRunStore:
+    """Runs in the table `runs`; implements `ports.RunStore`."""
+
+    def __init__(self, database: Database, box: SecretBox, clock: Clock) -> None:
+        self._database = database
+        self._box = box
+        self._clock = clock
+
+    def enqueue(self, run: Run, *, idempotency_key: str | None = None) -> Run:
+        """As the port says. When the database goes away during the commit, looks once whether the run is there."""
+        row = to_row(run, self._box, idempotency_key=idempotency_key)
+        try:
+            self._database.transact(lambda connection: connection.execute(insert(runs), row))
+        except DuplicateRun:
+            earlier = self._by_idempotency_key(idempotency_key)
+            if earlier is None:
+                raise
+            return earlier
+        except StoreUnavailable as unknown:
+            return self._stored_after(unknown, run.id, lambda _: True)
+        return run
+
+    def get(self, run_id: str) -> Run:
+        with self._database.read() as connection:
+            return self._one(connection, run_id)
+
+    def search(self, query: RunQuery) -> list[Run]:
+        statement = select(runs).order_by(runs.c.enqueued_ms.desc(), runs.c.id.desc()).limit(query.limit)
+        if query.pipeline_id is not None:
+            statement = statement.where(runs.c.pipeline_id == query.pipeline_id)
+        if query.states:
+            statement = statement.where(runs.c.state.in_([state.value for state in query.states]))
+        if query.before_ms is not None:
+            statement = statement.where(runs.c.enqueued_ms < query.before_ms)
+        with self._database.read() as connection:
+            rows = connection.execute(statement).all()
+        return [from_row(row, self._box) for row in rows]
+
+    def claim(self, *, slots: int, runtimes: Sequence[str] = ()) -> Run | None:
+        """As the port says; `runtimes` leaves out runs that were enqueued for another runtime."""
+        row = self._database.transact(lambda connection: self._claim(connection, slots, runtimes))
+        return None if row is None else from_row(row, self._box)
+
+    def _claim(self, connection: Connection, slots: int, runtimes: Sequence[str]) -> Row[Any] | None:
+        self._database.serialize(connection, CLAIM_LOCK)
+        while (run_id := next_claimable(connection, slots=slots, runtimes=runtimes)) is not None:
+            # Zero rows when a stop came between; then it is no longer claimable and the next one is.
+            if connection.execute(_CLAIM, {"run_id": run_id, "now_ms": to_ms(self._clock.now())}).rowcount:
+                return connection.execute(_BY_ID, {"run_id": run_id}).one()
+        return None
+
+    def mark_spawned(self, run_id: str, *, process: ProcessIdentity, runtime: str) -> None:
+        values = {"runtime": runtime, **process_columns(process)}
+
+        def mark(connection: Connection) -> None:
+            if not _change(connection, run_id, (RunState.RUNNING,), values):
+                self._refuse(connection, run_id, "cannot get a process")
+
+        self._database.transact(mark)
+
+    def request_stop(self, run_ids: Iterable[str], stop: StopRequest, outcome: Outcome) -> list[Run]:
+        # In one order, so that two requests for the same runs never wait for each other.
+        ids = sorted(set(run_ids))
+        rows = self._database.transact(
+            lambda connection: [self._request_stop(connection, run_id, stop, outcome) for run_id in ids]
+        )
+        return [from_row(row, self._box) for row in rows if row is not None]
+
+    def _request_stop(
+        self, connection: Connection, run_id: str, stop: StopRequest, outcome: Outcome
+    ) -> Row[Any] | None:
+        wish = update(runs).where(runs.c.id == run_id, runs.c.state.in_(_ACTIVE), runs.c.stop_at_ms.is_(None))
+        connection.execute(wish.values(**stop_columns(stop)))
+        self._end(connection, run_id, (RunState.QUEUED,), outcome, stop.at)
+        return connection.execute(_BY_ID, {"run_id": run_id}).one_or_none()
+
+    def finish(self, run_id: str, outcome: Outcome, *, ended_at: datetime) -> Run:
+        """As the port says. When the database goes away during the commit, looks once whether it was done."""
+        allowed = tuple(state for state in RunState if outcome.state in ALLOWED_TRANSITIONS[state])
+
+        def finish(connection: Connection) -> Row[Any]:
+            if outcome.state not in TERMINAL_STATES or not self._end(connection, run_id, allowed, outcome, ended_at):
+                self._refuse(connection, run_id, f"cannot become {outcome.state.value}")
+            return connection.execute(_BY_ID, {"run_id": run_id}).one()
+
+        try:
+            return from_row(self._database.transact(finish), self._box)
+        except StoreUnavailable as unknown:
+            ended_ms = to_ms(ended_at)
+            return self._stored_after(
+                unknown,
+                run_id,
+                lambda run: run.state == outcome.state and run.ended_at is not None and to_ms(run.ended_at) == ended_ms,
+            )
+
+    def _end(
+        self, connection: Connection, run_id: str, allowed: Sequence[RunState], outcome: Outcome, at: datetime
+    ) -> bool:
+        """The terminal transition and its message to OpenMetadata; False when the run is in none of these states."""
+        if not _change(connection, run_id, allowed, {**outcome_columns(outcome), "ended_ms": to_ms(at)}):
+            return False
+        now_ms = to_ms(self._clock.now())
+        message = {"run_id": run_id, "created_ms": now_ms, "next_ms": now_ms, "attempts": 0, "dead": False}
+        connection.execute(insert(outbox), message)
+        return True
+
+    def counts(self) -> dict[RunState, int]:
+        statement = select(runs.c.state, func.count()).where(runs.c.state.in_(_ACTIVE)).group_by(runs.c.state)
+        with self._database.read() as connection:
+            found = {RunState(state): count for state, count in connection.execute(statement)}
+        return {state: found.get(state, 0) for state in (RunState.QUEUED, RunState.RUNNING)}
+
+    def prune(self, *, ended_before: datetime, limit: int) -> list[str]:
+        """As the port says; a run counts as reported when its messages are delivered or given up."""
+        unreported = exists().where(outbox.c.run_id == runs.c.id, outbox.c.dead.is_(False))
+        statement = (
+            select(runs.c.id)
+            .where(runs.c.ended_ms < to_ms(ended_before), runs.c.state.in_(_TERMINAL), ~unreported)
+            .order_by(runs.c.ended_ms)
+            .limit(limit)
+        )
+
+        def prune(connection: Connection) -> list[str]:
+            ids = list(connection.execute(statement).scalars())
+            if ids:
+                connection.execute(delete(runs).where(runs.c.id.in_(ids)))
+            return ids
+
+        return self._database.transact(prune)
+
+    def _one(self, connection: Connection, run_id: str) -> Run:
+        row = connection.execute(_BY_ID, {"run_id": run_id}).one_or_none()
+        if row is None:
+            raise RunNotFound(f"There is no run {run_id}.")
+        return from_row(row, self._box)
+
+    def _refuse(self, connection: Connection, run_id: str, what: str) -> NoReturn:
+        state = self._one(connection, run_id).state.value
+        raise IllegalTransition(f"Run {run_id} is {state} and {what}.")
+
+    def _by_idempotency_key(self, key: str | None) -> Run | None:
+        if key is None:
+            return None
+        with self._database.read() as connection:
+            row = connection.execute(_BY_IDEMPOTENCY, {"idempotency": digest(key)}).one_or_none()
+        return None if row is None else from_row(row, self._box)
+
+    def _stored_after(self, unknown: StoreUnavailable, run_id: str, is_ours: Any) -> Run:
+        try:
+            stored = self.get(run_id)
+        except (StoreUnavailable, RunNotFound):
+            raise unknown from None
+        if not is_ours(stored):
+            raise unknown
+        return stored
+
+
+def _change(connection: Connection, run_id: str, allowed: Sequence[RunState], values: dict[str, Any]) -> bool:
+    """Compare-and-set: False when the run is in none of the allowed states, or not there."""
+    states = [state.value for state in allowed]
+    statement = update(runs).where(runs.c.id == run_id, runs.c.state.in_(states)).values(**values)
+    return bool(connection.execute(statement).rowcount)

@@ -1,0 +1,146 @@
+"""What SQLite needs to be trusted: its own transaction control, WAL with full sync, private files, a local disk.
+
+The reasons are pitfalls of the driver: without an explicit BEGIN a read and the write after it are not one transaction;
+foreign keys are off until switched on, per connection; files are created readable for everybody.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, event
+
+from minisched.domain.errors import ConfigurationError
+
+# A WAL file beyond this is cut back when nobody reads; SQLite reuses it but never shrinks it by itself.
+_WAL_LIMIT_BYTES = 16 * 1024 * 1024
+_AUTOCHECKPOINT_PAGES = 1000
+_MOUNTS = Path("/proc/self/mountinfo")
+
+# WAL keeps its index in shared memory, which two hosts do not share.
+_NETWORK_FILE_SYSTEMS = frozenset(
+    {
+        "nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "lustre", "glusterfs", "beegfs", "gpfs",
+        "ocfs2", "gfs2", "fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.s3fs", "fuse.rclone", "fuse.davfs",
+    }
+)  # fmt: skip
+
+
+def path_of(url: URL) -> Path:
+    """The absolute path of the database file. Raises ConfigurationError for a database in memory."""
+    if not url.database or url.database == ":memory:" or url.query.get("mode") == "memory":
+        raise ConfigurationError(
+            "A database in memory would forget everything.", field="database.url", hint="Name a file."
+        )
+    return Path(url.database).absolute()
+
+
+def prepare_file(path: Path) -> None:
+    """Create the file if it is missing, and make it readable for its owner only, as SQLite then does with its -wal
+    and -shm. Raises ConfigurationError when the place will not do."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        refuse_network_file_system(path.parent)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be used: {error.strerror}.", field="database.url") from error
+
+
+def refuse_network_file_system(directory: Path, mounts: Path = _MOUNTS) -> None:
+    """Raises ConfigurationError when the directory is on a file system that hosts share."""
+    kind = file_system_of(directory.resolve(), mounts)
+    if kind in _NETWORK_FILE_SYSTEMS:
+        raise ConfigurationError(
+            f"{directory} is on a network file system ({kind}), where SQLite loses data.",
+            field="database.url",
+            hint="Use a local disk, or a PostgreSQL or MySQL URL.",
+        )
+
+
+def file_system_of(path: Path, mounts: Path = _MOUNTS) -> str | None:
+    """The type of the file system that holds this absolute path, from the kernel's list of mounts; the last of those
+    that fit best covers the others. None where there is no such list."""
+    try:
+        lines = mounts.read_text().splitlines()
+    except OSError:
+        return None
+    best, kind = -1, None
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        point = _unescaped(before.split(" ")[4])
+        if path.is_relative_to(point) and len(point) >= best:
+            best, kind = len(point), after.split(" ")[0]
+    return kind
+
+
+def _unescaped(mount_point: str) -> str:
+    for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        mount_point = mount_point.replace(code, character)
+    return mount_point
+
+
+def install(engine: Engine, *, synchronous: str) -> None:
+    """Make each connection of this engine one that can be trusted, and each transaction a real one.
+
+    Transactions of connections with the execution option `minisched_write` take the writer's lock at once: a read that
+    turns into a write later is refused without waiting when somebody wrote between.
+    """
+    event.listen(engine, "connect", lambda connection, _: _configure(connection, synchronous))
+    event.listen(engine, "begin", _begin)
+
+
+def _begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("minisched_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _configure(connection: Any, synchronous: str) -> None:
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    try:
+        _expect(cursor, "PRAGMA journal_mode=WAL", "wal")
+        cursor.execute(f"PRAGMA synchronous={synchronous}")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        _expect(cursor, "PRAGMA foreign_keys", 1)
+        cursor.execute(f"PRAGMA wal_autocheckpoint={_AUTOCHECKPOINT_PAGES}")
+        cursor.execute(f"PRAGMA journal_size_limit={_WAL_LIMIT_BYTES}")
+    finally:
+        cursor.close()
+
+
+def _expect(cursor: Any, pragma: str, wanted: object) -> None:
+    found = cursor.execute(pragma).fetchone()[0]
+    if found != wanted:
+        raise ConfigurationError(
+            f"SQLite answers {found!r} instead of {wanted!r} to {pragma}.",
+            field="database.url",
+            hint="Use a local disk, or a PostgreSQL or MySQL URL.",
+        )
+
+
+def wal_bytes(path: Path) -> int:
+    """The size of the write-ahead log; 0 when there is none."""
+    try:
+        return Path(f"{path}-wal").stat().st_size
+    except OSError:
+        return 0
+
+
+def truncate_wal(path: Path) -> bool:
+    """Write the log back into the database and cut it to nothing; False when a reader or a writer is in the way."""
+    connection = sqlite3.connect(path, timeout=0, isolation_level=None)
+    try:
+        return bool(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
+    except sqlite3.OperationalError:
+        return False
+    finally:
+        connection.close()
+
+
+def wal_is_long(path: Path) -> bool:
+    return wal_bytes(path) > _WAL_LIMIT_BYTES
