@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from minisched.domain.entity_versions import Stamp, same, stamped
+from minisched.domain.entity_versions import Stamp, same
 from minisched.domain.errors import InvalidInput, InvalidPipelineConfig
 from minisched.domain.pipeline import Document, quote_name
 from minisched.domain.secrets import MASK, map_secrets, unmask
@@ -192,7 +192,9 @@ def _identity(field: str, value: Any) -> Any:
 
 def needs_deploy(old: Document, new: Document) -> bool:
     """True when the orchestrator knows `old` and has to be told of `new`."""
-    return bool(old.get("deployed")) and any(not same(old.get(field), new.get(field)) for field in _DEPLOYED_FIELDS)
+    if not (old.get("deployed") and new.get("deployed")):
+        return False
+    return any(not same(old.get(field), new.get(field)) for field in _DEPLOYED_FIELDS)
 
 
 def deployed(stored: Document, *, is_deployed: bool) -> Document:
@@ -203,12 +205,9 @@ def enabled(stored: Document, *, is_enabled: bool) -> Document:
     return {**stored, "enabled": is_enabled}
 
 
-def soft_deleted(stored: Document, stamp: Stamp) -> Document:
-    return stamped(stored, {**stored, "deleted": True}, stamp)
-
-
-def restored(stored: Document, stamp: Stamp) -> Document:
-    return stamped(stored, {**stored, "deleted": False}, stamp)
+def marked_deleted(stored: Document, *, deleted: bool) -> Document:
+    """Soft deletion and its undoing."""
+    return {**stored, "deleted": deleted}
 
 
 def refuse_deletion(stored: Document) -> None:

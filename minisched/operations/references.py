@@ -1,0 +1,59 @@
+"""References to other entities: sent with an id and a type, stored with their names (contract §4.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from minisched.domain import entity
+from minisched.domain.errors import InvalidInput
+from minisched.domain.pipeline import Document
+from minisched.ports import EntityDirectory, EntityRef
+
+_OWNER_TYPES = ("user", "team")
+
+
+class References:
+    """Resolves what a request points to. Every method raises EntityNotFound for an entity that does not exist."""
+
+    def __init__(self, directory: EntityDirectory) -> None:
+        self._directory = directory
+
+    def service(self, reference: Document) -> Document:
+        """The service of a pipeline, or its test suite. Raises InvalidInput for anything else."""
+        if reference["type"] not in entity.SERVICE_TYPES:
+            raise InvalidInput("is not a type of service", field="service.type", hint=_one_of(entity.SERVICE_TYPES))
+        return _document(self._directory.resolve(reference["type"], reference["id"]))
+
+    def owners(self, references: Iterable[Document], *, known: Sequence[Document] = ()) -> list[Document]:
+        """Users and teams, each once. Those in `known` (as stored) are taken from there and not looked up."""
+        wanted = {str(reference["id"]): reference for reference in references}
+        for reference in wanted.values():
+            if reference["type"] not in _OWNER_TYPES:
+                raise InvalidInput("is not a type of owner", field="owners.type", hint=_one_of(_OWNER_TYPES))
+        return self._resolved(wanted.values(), known)
+
+    def domains(self, references: Iterable[Document], *, known: Sequence[Document] = ()) -> list[Document]:
+        """Domains by reference, each once, as a patch names them."""
+        wanted = {str(reference["id"]): {**reference, "type": "domain"} for reference in references}
+        return self._resolved(wanted.values(), known)
+
+    def domains_by_name(self, names: Iterable[str]) -> list[Document]:
+        """Domains by fully qualified name, each once, as a create request names them."""
+        return [_document(self._directory.resolve_by_name("domain", name)) for name in dict.fromkeys(names)]
+
+    def _resolved(self, wanted: Iterable[Document], known: Sequence[Document]) -> list[Document]:
+        stored = {(reference.get("id"), reference.get("type")): reference for reference in known}
+        return [
+            stored.get((reference["id"], reference["type"]))
+            or _document(self._directory.resolve(reference["type"], reference["id"]))
+            for reference in wanted
+        ]
+
+
+def _document(resolved: EntityRef) -> Document:
+    names = {"name": resolved.name, "fullyQualifiedName": resolved.fully_qualified_name}
+    return entity.reference({**resolved.extra, "id": resolved.id, "type": resolved.type, **names})
+
+
+def _one_of(words: Sequence[str]) -> str:
+    return f"It is one of {', '.join(words)}."

@@ -1,0 +1,102 @@
+"""Our own view of runs, for people and scripts that want to know more than OpenMetadata's six words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from minisched.domain.errors import NotFound, PipelineNotFound
+from minisched.domain.outcome import stopped_in_queue
+from minisched.domain.pipeline import Document, clean_name
+from minisched.domain.run import Run, RunState, StopRequest
+from minisched.operations.editing import is_uuid, not_found
+from minisched.ports import Clock, DeploymentStore, Executor, PipelineStore, RunLogs, RunQuery, RunStore
+
+
+@dataclass(frozen=True, slots=True)
+class LogBytes:
+    """A piece of a log; `next_offset` continues it, `size` is what there is so far."""
+
+    data: bytes
+    next_offset: int
+    size: int
+
+
+class Runs:
+    def __init__(
+        self,
+        *,
+        runs: RunStore,
+        logs: RunLogs,
+        executor: Executor,
+        pipelines: PipelineStore,
+        deployments: DeploymentStore,
+        clock: Clock,
+    ) -> None:
+        self._runs = runs
+        self._logs = logs
+        self._executor = executor
+        self._pipelines = pipelines
+        self._deployments = deployments
+        self._clock = clock
+
+    def search(
+        self,
+        *,
+        pipeline: str | None = None,
+        states: Sequence[RunState] = (),
+        limit: int = 50,
+        before_ms: int | None = None,
+    ) -> list[Run]:
+        """Newest first; `pipeline` is an id, an FQN or the name of a deployment. Raises PipelineNotFound."""
+        pipeline_id = None if pipeline is None else self._pipeline_id(pipeline)
+        return self._runs.search(
+            RunQuery(pipeline_id=pipeline_id, states=tuple(states), limit=limit, before_ms=before_ms)
+        )
+
+    def _pipeline_id(self, key: str) -> str:
+        if is_uuid(key):
+            return key.lower()
+        try:
+            return self._pipelines.get_by_fqn(key).id
+        except PipelineNotFound:
+            deployment = self._deployments.find(clean_name(key))
+        if deployment is None or key not in (deployment.fqn, deployment.name, deployment.clean_name):
+            raise not_found(key)
+        return deployment.id
+
+    def get(self, run_id: str) -> Run:
+        """Raises NotFound, also for what is not a UUID: ids are never taken for anything else (no paths from input)."""
+        if not is_uuid(run_id):
+            raise NotFound(f"run instance for {run_id[:512]} not found")
+        try:
+            return self._runs.get(run_id.lower())
+        except NotFound:
+            raise NotFound(f"run instance for {run_id} not found") from None
+
+    def steps(self, run: Run) -> list[Document]:
+        """StepSummary objects: final ones of an ended run, live ones of a running run."""
+        if run.state is RunState.RUNNING:
+            return self._executor.live_counters(run.id)
+        return run.steps
+
+    def stop(self, run_id: str, *, user: str, why: str, wait_s: float = 0.0) -> Run:
+        """Ask for the end of a run and give it `wait_s` to come; the run as it is then. An ended run stays as it is.
+
+        Raises NotFound.
+        """
+        run = self.get(run_id)
+        if run.is_terminal:
+            return run
+        stop = StopRequest(at=self._clock.now(), by=user, why=why)
+        self._runs.request_stop([run.id], stop, stopped_in_queue(stop))
+        self._executor.wake()
+        if wait_s > 0:
+            self._executor.await_end([run.id], timeout_s=wait_s)
+        return self.get(run.id)
+
+    def read_log(self, run_id: str, *, offset: int, limit: int) -> LogBytes:
+        """At most `limit` bytes from `offset`; empty at the end of what was written so far. Raises NotFound."""
+        run = self.get(run_id)
+        data = self._logs.read(run.id, offset=offset, limit=limit)
+        return LogBytes(data, offset + len(data), self._logs.size(run.id))
