@@ -11,6 +11,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,7 +19,7 @@ import click
 
 from minisched.cli import exit_codes
 from minisched.cli.exit_codes import ExitCode
-from minisched.cli.invocation import CONFIG_VARIABLE, URL_VARIABLE, Invocation
+from minisched.cli.invocation import URL_VARIABLE, Invocation
 from minisched.domain.errors import MinischedError
 
 # name: (module under minisched.cli, attribute, what `--help` says). The text stands here so that help imports nothing.
@@ -110,8 +111,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
     "--config",
     "config_path",
     type=click.Path(dir_okay=False, path_type=Path),
-    envvar=CONFIG_VARIABLE,
-    help="Settings file (YAML); MINISCHED_… variables win over it.",
+    help="Settings file (YAML), else that of MINISCHED_CONFIG; MINISCHED_… variables win over it.",
 )
 @click.option("--url", envvar=URL_VARIABLE, help="Address of the server to talk to; default: as the settings say.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
@@ -121,7 +121,8 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
 @click.pass_context
 def command_line(ctx: click.Context, config_path: Path | None, url: str | None, debug: bool) -> None:
     """Schedule and run OpenMetadata ingestion pipelines on this machine, without Airflow."""
-    ctx.obj = Invocation(config_path=config_path, url=url, debug=debug)
+    given = ctx.obj if isinstance(ctx.obj, Invocation) else Invocation()
+    ctx.obj = replace(given, config_path=config_path, url=url, debug=debug)
 
 
 def main() -> NoReturn:

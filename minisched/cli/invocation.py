@@ -14,22 +14,27 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import httpx
+
     from minisched.cli.server import Server
     from minisched.settings import Settings
 
 URL_VARIABLE = "MINISCHED_URL"
-CONFIG_VARIABLE = "MINISCHED_CONFIG"
 _EVERY_INTERFACE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104 - read, never bound
 
 
 @dataclass
 class Invocation:
-    """The global options. Settings are read when first asked for, so `--help` and remote commands need none."""
+    """The global options. Settings are read when first asked for, so `--help` and remote commands need none.
+
+    `transport` replaces the network in tests.
+    """
 
     config_path: Path | None = None
     url: str | None = None
     debug: bool = False
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    transport: httpx.BaseTransport | None = None
 
     @cached_property
     def settings(self) -> Settings:
@@ -57,7 +62,7 @@ class Invocation:
         """A client of the running server; use it as a context manager."""
         from minisched.cli.server import Server
 
-        return Server(self.server_url)
+        return Server(self.server_url, self.transport)
 
 
 pass_invocation = click.make_pass_decorator(Invocation, ensure=True)

@@ -1,0 +1,172 @@
+"""The frame of the command line: help, exit codes, one line per error and never a traceback."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+
+import click
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from minisched import cli
+from minisched.cli import exit_codes
+from minisched.cli.exit_codes import ExitCode, ServerRefused, ServerUnreachable
+from minisched.cli.invocation import Invocation
+from minisched.cli.server import Server
+from minisched.domain.errors import ConfigurationError, Conflict, InvalidInput, MinischedError, NotFound, RunNotFound
+from minisched.domain.run import RunState
+
+HEAVY = ("httpx", "rich", "yaml", "psutil", "pydantic", "sqlalchemy", "litestar")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (MinischedError("x"), 1),
+        (Conflict("x"), 1),
+        (ServerRefused("x"), 1),
+        (InvalidInput("x"), 2),
+        (ConfigurationError("x"), 2),
+        (NotFound("x"), 3),
+        (RunNotFound("x"), 3),
+        (ServerUnreachable("x"), 4),
+    ],
+)
+def test_an_error_ends_in_its_exit_code(error: MinischedError, code: int) -> None:
+    assert exit_codes.of_error(error) == code
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [("success", 0), ("partialSuccess", 5), ("failed", 1), ("stopped", 1), ("queued", 0), ("running", 0)],
+)
+def test_a_run_ends_in_the_exit_code_of_its_state(state: str, code: int) -> None:
+    assert exit_codes.of_state(state) == code
+
+
+def test_every_run_state_has_an_exit_code() -> None:
+    assert {exit_codes.of_state(state) for state in RunState} == {0, 1, 5}
+
+
+def _raising(error: BaseException) -> Callable[[], None]:
+    def raise_it() -> None:
+        raise error
+
+    return raise_it
+
+
+def _call(monkeypatch: pytest.MonkeyPatch, error: BaseException, *options: str) -> tuple[int, str]:
+    """Run a command that raises; the exit code and all that was printed."""
+    failing = click.Command("version", callback=_raising(error))
+    monkeypatch.setattr(cli.CommandLine, "get_command", lambda *_: failing)
+    result = CliRunner().invoke(cli.command_line, [*options, "version"])
+    return result.exit_code, result.output
+
+
+def test_an_error_is_one_line_with_its_field_and_hint(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = InvalidInput("must be a cron string.", field="airflowConfig.scheduleInterval", hint="Try 0 * * * *.")
+    code, output = _call(monkeypatch, error)
+    assert code == ExitCode.USAGE
+    assert output == "minisched: airflowConfig.scheduleInterval: must be a cron string. Try 0 * * * *.\n"
+
+
+@pytest.mark.parametrize("error", [ValueError("odd"), OSError(28, "No space left on device"), RuntimeError()])
+def test_an_unexpected_error_shows_no_traceback_unless_asked(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    code, output = _call(monkeypatch, error)
+    assert code == ExitCode.FAILED
+    assert "Traceback" not in output
+    assert type(error).__name__ in output
+    code, output = _call(monkeypatch, error, "--debug")
+    assert code == ExitCode.FAILED
+    assert "Traceback" in output
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), click.Abort()])
+def test_an_interruption_ends_in_130(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    code, output = _call(monkeypatch, error)
+    assert (code, output.strip()) == (130, "minisched: interrupted")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["no-such-verb"], ["pipeline", "no-such-verb"], ["pipeline", "show"], ["runs", "list", "--limit", "x"]],
+)
+def test_wrong_usage_ends_in_2(arguments: list[str]) -> None:
+    result = CliRunner().invoke(cli.command_line, arguments)
+    assert result.exit_code == ExitCode.USAGE
+    assert "Traceback" not in result.output
+
+
+def test_help_names_every_command_and_every_exit_code() -> None:
+    text = CliRunner().invoke(cli.command_line, ["--help"]).output
+    assert all(f"  {name} " in text for name in cli.COMMANDS)
+    codes = text[text.index("Exit codes:") :]
+    assert {int(number) for number in re.findall(r"\d+", codes)} == set(ExitCode)
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_the_text_of_the_overview_is_that_of_the_command(name: str) -> None:
+    command = cli.command_line.get_command(click.Context(cli.command_line), name)
+    assert command is not None
+    assert command.short_help == cli.COMMANDS[name][2]
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_explains_itself(name: str) -> None:
+    assert CliRunner().invoke(cli.command_line, [name, "--help"]).exit_code == 0
+
+
+def test_help_imports_nothing_heavy() -> None:
+    script = f"import sys, minisched.cli; print([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_version_is_printed_for_people_and_scripts() -> None:
+    assert CliRunner().invoke(cli.command_line, ["--version"]).output.startswith("minisched ")
+    assert '"minisched":' in CliRunner().invoke(cli.command_line, ["version", "--json"]).output
+
+
+def _refuse(request: httpx.Request) -> httpx.Response:
+    raise httpx.ConnectError("Connection refused", request=request)
+
+
+def test_a_server_that_is_not_there_ends_in_4_with_what_to_do() -> None:
+    invocation = Invocation(transport=httpx.MockTransport(_refuse))
+    result = CliRunner().invoke(cli.command_line, ["--url", "http://127.0.0.1:1", "runs", "list"], obj=invocation)
+    assert result.exit_code == ExitCode.UNREACHABLE
+    assert "http://127.0.0.1:1" in result.output
+    assert "minisched serve" in result.output
+
+
+@pytest.mark.parametrize("url", ["", "127.0.0.1:8580", "http://", "http://[::1"])
+def test_an_address_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises((InvalidInput, ServerUnreachable)):
+        Server(url)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error", "text"),
+    [
+        (404, '{"code":404,"message":"run instance for x not found"}', NotFound, "run instance for x not found"),
+        (400, '{"code":400,"message":"sourceConfig: is required"}', ServerRefused, "sourceConfig: is required"),
+        (400, '{"error":"plugin words"}', ServerRefused, "plugin words"),
+        (502, "<html>bad gateway</html>", ServerRefused, "502: <html>bad gateway</html>"),
+        (500, "", ServerRefused, "the server answered 500"),
+        (200, "<html>welcome</html>", ServerRefused, "not JSON"),
+    ],
+)
+def test_what_the_server_says_is_what_is_shown(status: int, body: str, error: type[MinischedError], text: str) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(status, text=body))
+    with Server("http://127.0.0.1:8580", transport) as server, pytest.raises(error, match=text):
+        server.get("/x")
+
+
+def test_an_empty_answer_is_none() -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(204))
+    with Server("http://127.0.0.1:8580", transport) as server:
+        assert server.get("/x") is None
