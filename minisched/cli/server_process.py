@@ -38,7 +38,7 @@ class ServerProcess:
     """
 
     def __init__(self, data_dir: Path, variables: Mapping[str, str], *, outlives_us: bool = False) -> None:
-        self._data_dir = data_dir
+        self.data_dir = data_dir
         self._variables = variables
         self._outlives_us = outlives_us
         self._process: subprocess.Popen[bytes] | None = None
@@ -76,7 +76,7 @@ class ServerProcess:
         command = [sys.executable, "-m", "minisched", "serve"]
         if not self._outlives_us:
             command.append("--stop-with-stdin")
-        self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with open(self.log_path, "wb", opener=_private) as log:
             self._process = subprocess.Popen(
                 command,
@@ -89,7 +89,7 @@ class ServerProcess:
 
     def _environment(self, port: int) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("MINISCHED_")}
-        ours = {"MINISCHED_DATA_DIR": str(self._data_dir), "MINISCHED_SERVER__PORT": str(port)}
+        ours = {"MINISCHED_DATA_DIR": str(self.data_dir), "MINISCHED_SERVER__PORT": str(port)}
         return {**inherited, **ours, **self._variables}
 
     def wait_until_live(self) -> None:
@@ -135,7 +135,7 @@ class ServerProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        end_launchers(self._data_dir, within_s=_LAUNCHERS_GONE_WITHIN_S)
+        end_launchers(self.data_dir, within_s=_LAUNCHERS_GONE_WITHIN_S)
 
 
 def _is_live(server: Server) -> bool:
