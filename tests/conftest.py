@@ -1,0 +1,5 @@
+"""Fixtures for every kind of test: where they live."""
+
+from __future__ import annotations
+
+pytest_plugins = ["tests.databases"]

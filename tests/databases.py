@@ -1,0 +1,260 @@
+"""Databases for tests: SQLite files, and PostgreSQL and MariaDB servers of our own from the system's packages.
+
+A server is started once per session, when the first test asks for it, in a temporary directory and on a Unix socket
+only; it dies with the test process even when that is killed. Each test finds its database migrated and empty.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, delete, text
+
+from minisched.domain.errors import StoreUnavailable
+from minisched.store import migrations
+from minisched.store.engine import Database, open_database
+from minisched.store.tables import locks, metadata
+from tests.requirements_of_tests import skip_or_fail
+from tests.waiting import wait_until
+
+EXTERNAL = pytest.mark.external_service
+SERVERS = [pytest.param("postgresql", marks=EXTERNAL), pytest.param("mariadb", marks=EXTERNAL)]
+DATABASES = ["sqlite", *SERVERS]
+_START_S = 60.0
+_STOP_S = 20.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running database server; `pattern` is the URL of a database on it, with `{name}` for the database's name."""
+
+    kind: str
+    pattern: str
+    admin: str
+
+    def url(self, name: str) -> str:
+        return self.pattern.format(name=name)
+
+    def create(self, name: str) -> str:
+        """A new empty database."""
+        self.execute(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+    def drop(self, name: str) -> None:
+        self.execute(f"DROP DATABASE {name}")
+
+    def execute(self, statement: str) -> None:
+        url = self.url(self.admin).replace("postgresql://", "postgresql+psycopg://")
+        engine = create_engine(url.replace("mariadb://", "mysql+pymysql://"), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(statement))
+        engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[Server]:
+    binaries = _postgresql_binaries()
+    with _directory(owner="postgres") as directory:
+        user = _setpriv("postgres")
+        data = directory / "data"
+        _run(
+            [
+                *user,
+                str(binaries / "initdb"),
+                "-D",
+                str(data),
+                "-U",
+                "postgres",
+                "-A",
+                "trust",
+                "-E",
+                "UTF8",
+                "--no-sync",
+            ]
+        )
+        options = ["fsync=off", "listen_addresses=", f"unix_socket_directories={directory}", "max_connections=200"]
+        settings = [word for option in options for word in ("-c", option)]
+        server = Server("postgresql", f"postgresql://postgres@/{{name}}?host={directory}", "postgres")
+        command = [*user, str(binaries / "postgres"), "-D", str(data), *settings]
+        with _running(command, directory, server, stop_signal=signal.SIGINT):
+            yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[Server]:
+    program = _which("mariadbd", "/usr/sbin/mariadbd")
+    install = _which("mariadb-install-db", "/usr/bin/mariadb-install-db")
+    if program is None or install is None:
+        skip_or_fail("MariaDB is not installed")
+    with _directory(owner=None) as directory:
+        data, socket = directory / "data", directory / "socket"
+        user = pwd.getpwuid(os.getuid()).pw_name
+        _run(
+            [install, "--no-defaults", f"--datadir={data}", f"--user={user}", "--skip-test-db",
+             "--auth-root-authentication-method=normal"]
+        )  # fmt: skip
+        command = [
+            *_setpriv(None),
+            program,
+            "--no-defaults",
+            f"--datadir={data}",
+            f"--socket={socket}",
+            f"--pid-file={directory / 'pid'}",
+            f"--user={user}",
+            "--skip-networking",
+            "--innodb-flush-log-at-trx-commit=0",
+            "--innodb-buffer-pool-size=64M",
+            "--max-connections=200",
+        ]
+        server = Server("mariadb", f"mariadb://root@localhost/{{name}}?unix_socket={socket}", "mysql")
+        with _running(command, directory, server, stop_signal=signal.SIGTERM):
+            yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database at the newest revision, to be copied."""
+    path = tmp_path_factory.mktemp("migrated") / "template.db"
+    migrations.upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_postgresql_url(postgresql_server: Server) -> str:
+    return _migrated(postgresql_server)
+
+
+@pytest.fixture(scope="session")
+def migrated_mariadb_url(mariadb_server: Server) -> str:
+    return _migrated(mariadb_server)
+
+
+@pytest.fixture
+def sqlite_url(migrated_sqlite_file: Path, tmp_path: Path) -> str:
+    """A migrated and empty SQLite database of this test alone."""
+    path = tmp_path / "minisched.db"
+    shutil.copyfile(migrated_sqlite_file, path)
+    return f"sqlite:///{path}"
+
+
+def url_for(kind: str, request: pytest.FixtureRequest) -> str:
+    """The URL of a migrated and empty database of this kind: sqlite, postgresql or mariadb."""
+    if kind == "sqlite":
+        return str(request.getfixturevalue("sqlite_url"))
+    url = str(request.getfixturevalue(f"migrated_{kind}_url"))
+    _empty(url)
+    return url
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A migrated and empty database, once on each kind."""
+    return url_for(request.param, request)
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    with closing(open_database(database_url)) as opened:
+        yield opened
+
+
+@pytest.fixture(params=DATABASES)
+def unmigrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without any table, once on each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'unmigrated.db'}"
+        return
+    server: Server = request.getfixturevalue(f"{request.param}_server")
+    name = f"unmigrated_{os.urandom(6).hex()}"
+    yield server.create(name)
+    server.drop(name)
+
+
+def _migrated(server: Server) -> str:
+    url = server.create("minisched")
+    migrations.upgrade(url)
+    return url
+
+
+def _empty(url: str) -> None:
+    with closing(open_database(url)) as opened, opened.write() as connection:
+        for table in reversed(metadata.sorted_tables):
+            if table is not locks:
+                connection.execute(delete(table))
+
+
+def _postgresql_binaries() -> Path:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[4]))
+    if found:
+        return found[-1].parent
+    on_path = shutil.which("postgres")
+    if on_path is None:
+        skip_or_fail("PostgreSQL is not installed")
+    return Path(on_path).parent
+
+
+def _which(program: str, usual: str) -> str | None:
+    return shutil.which(program) or (usual if Path(usual).exists() else None)
+
+
+def _setpriv(user: str | None) -> list[str]:
+    """Run as this user, since PostgreSQL refuses to run as root, and die when the test process does."""
+    command = ["setpriv", "--pdeathsig", "SIGKILL"]
+    if user is not None and os.getuid() == 0:
+        command += [f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+    return command
+
+
+@contextmanager
+def _directory(owner: str | None) -> Iterator[Path]:
+    """A directory with a short path, because that of a Unix socket ends at 107 characters."""
+    path = Path(tempfile.mkdtemp(prefix="msdb-", dir="/tmp"))
+    try:
+        if owner is not None and os.getuid() == 0:
+            shutil.chown(path, owner, owner)
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _run(command: list[str]) -> None:
+    subprocess.run(command, check=True, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+@contextmanager
+def _running(command: list[str], directory: Path, server: Server, *, stop_signal: signal.Signals) -> Iterator[None]:
+    log = directory / "server.log"
+    with log.open("wb") as output:
+        process: subprocess.Popen[Any] = subprocess.Popen(
+            command, cwd="/", stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
+    try:
+        wait_until(lambda: process.poll() is not None or _answers(server), timeout_s=_START_S, every_s=0.1)
+        assert process.poll() is None, log.read_text(errors="replace")
+        yield
+    finally:
+        process.send_signal(stop_signal)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_STOP_S)
+        process.kill()
+        process.wait()
+
+
+def _answers(server: Server) -> bool:
+    with closing(open_database(server.url(server.admin), busy_timeout_s=2)) as opened:
+        try:
+            opened.ping()
+        except StoreUnavailable:
+            return False
+    return True
