@@ -8,7 +8,7 @@ from collections.abc import Callable
 from uuid import UUID, uuid4
 
 from minisched.clients.log_pages import read_page
-from minisched.domain import schedule
+from minisched.domain import schedule as schedules
 from minisched.domain.errors import (
     InvalidInput,
     InvalidPipelineConfig,
@@ -154,7 +154,7 @@ class LocalClient:
         for field in ("id", "name", "sourceConfig"):
             if not pipeline.get(field):
                 raise InvalidPipelineConfig(f"Missing parameter '{field}'", field=field)
-        schedule.validate(dict(pipeline.get("airflowConfig") or {}))
+        schedules.validate(dict(pipeline.get("airflowConfig") or {}))
         return Deployment(
             id=str(pipeline["id"]),
             name=str(pipeline["name"]),

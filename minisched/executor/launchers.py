@@ -243,12 +243,20 @@ class Launcher:
         self._child.kill()
         raise OrchestratorUnavailable(f"the launcher left with code {self._child.wait()}", hint=f"See {log_path}.")
 
-    def _reap(self, within_s: float = 0.0) -> None:
+    def _reap(self, within_s: float = 0.5) -> None:
         """Collect our child if it has ended, so that it does not stay as a zombie; one that still runs may go on."""
-        if self._child is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._child.wait(timeout=within_s or 0.5)
-                self._child = None
+        if self._child is None:
+            return
+        try:
+            self._child.wait(timeout=within_s)
+        except subprocess.TimeoutExpired:
+            _outliving.append(self._child)
+        self._child = None
+        _outliving[:] = [child for child in _outliving if child.poll() is None]
+
+
+# Launchers that still have runs when their server is done with them; kept so that they are reaped if we live longer.
+_outliving: list[subprocess.Popen[bytes]] = []
 
 
 def launcher_environment(environ: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:

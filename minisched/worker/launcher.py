@@ -174,7 +174,9 @@ class Launcher:
         return list(self._runs.values()) + [handover.run_id for _, handover in self._handovers.values()]
 
     def _state(self) -> str:
-        return "ready" if self._preloaded.problem is None else "failed"
+        if self._preloaded.problem is not None:
+            return "failed"
+        return "retiring" if self._retiring else "ready"
 
     def _answer(self, connection: socket.socket, message: dict[str, Any]) -> None:
         if connection not in self._connections:
@@ -329,6 +331,7 @@ def launch(
     preloaded = preload()
     gc.collect()
     gc.freeze()
+    kernel.use_huge_pages()
     facts = {
         "runtime": runtime,
         "generation": generation,

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from minisched.clients.openmetadata import OpenMetadataReporter
+from minisched.clients.openmetadata_http import Timeouts
 from minisched.domain.errors import EntityNotFound, OrchestratorRejected, OrchestratorUnavailable
 from minisched.domain.instant import to_ms
 from minisched.domain.run import Run, RunKind, RunReason, RunState
@@ -35,7 +36,7 @@ PATH = "/api/v1/services/ingestionPipelines/svc.%22a.b%2Fc%22/pipelineStatus"
 
 
 def report(server: ScriptedServer, run: Run = RUN) -> None:
-    reporter = OpenMetadataReporter(complete=lambda document: document, connect_timeout_s=2, read_timeout_s=2)
+    reporter = OpenMetadataReporter(complete=lambda document: document, timeouts=Timeouts(2, 2))
     connection = {"hostPort": f"{server.url}/api", "securityConfig": {"jwtToken": "t0k3n"}}
     reporter.report(run, {"fullyQualifiedName": run.pipeline_fqn, "openMetadataServerConnection": connection})
 

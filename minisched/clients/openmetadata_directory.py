@@ -1,0 +1,40 @@
+"""Looks up services, owners and the like at the OpenMetadata server of the settings."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from minisched.clients.openmetadata_http import Timeouts, checked, document_of, openmetadata_client
+from minisched.domain.errors import EntityNotFound
+from minisched.domain.pipeline import Document
+from minisched.ports import EntityRef
+
+_COLLECTIONS = {"testSuite": "dataQuality/testSuites"}
+
+
+class OpenMetadataDirectory:
+    """Implements `ports.EntityDirectory`; asks each time, so what it answers is as fresh as the server."""
+
+    def __init__(self, connection: Document, timeouts: Timeouts) -> None:
+        self._connection = connection
+        self._timeouts = timeouts
+
+    def resolve(self, entity_type: str, entity_id: str) -> EntityRef:
+        path = f"/v1/{_collection(entity_type)}/{quote(entity_id, safe='')}"
+        with openmetadata_client(self._connection, self._timeouts) as client:
+            try:
+                found = document_of(checked(client.get(path)))
+            except EntityNotFound:
+                found = None
+        if not found:
+            raise EntityNotFound(f"{entity_type} instance for {entity_id} not found")
+        name = str(found.get("name") or entity_id)
+        fqn = str(found.get("fullyQualifiedName") or name)
+        extra: Document = {key: found[key] for key in ("displayName", "description", "deleted", "href") if key in found}
+        return EntityRef(id=entity_id, type=entity_type, name=name, fully_qualified_name=fqn, extra=extra)
+
+
+def _collection(entity_type: str) -> str:
+    """The path of a type's collection: plural, and below /services for services."""
+    plural = _COLLECTIONS.get(entity_type, f"{entity_type}s")
+    return f"services/{plural}" if entity_type.endswith("Service") else plural

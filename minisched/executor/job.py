@@ -1,0 +1,50 @@
+"""The job of a run: what its runner is told, in the words of protocol.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from minisched.domain.errors import PipelineNotFound
+from minisched.domain.pipeline import Document
+from minisched.domain.run import Run
+from minisched.ports import DeploymentStore
+
+
+class JobBuilder:
+    """Makes jobs when runs start, so that each sees the pipeline, its token and the settings as they are then."""
+
+    def __init__(
+        self,
+        *,
+        deployments: DeploymentStore,
+        complete: Callable[[Document], Document],
+        workflow_classes: Mapping[str, str],
+        environment: Mapping[str, str],
+    ) -> None:
+        self._deployments = deployments
+        self._complete = complete
+        self._workflow_classes = dict(workflow_classes)
+        self._environment = dict(environment)
+
+    def job_of(self, run: Run) -> Document:
+        """Raises PipelineNotFound when the pipeline was deleted meanwhile, ConfigurationError without a server."""
+        deployment = self._deployments.get(run.pipeline_id)
+        if deployment is None:
+            raise PipelineNotFound(f"The pipeline {run.pipeline_fqn} was deleted before its run started.")
+        return {
+            **self._common(run.id),
+            "task": "pipeline",
+            "pipeline": self._complete(deployment.document),
+            "overrides": run.overrides,
+        }
+
+    def workflow_job(self, job_id: str, config: Document, kind: str | None) -> Document:
+        """The job of a workflow file, which names its server itself."""
+        return {**self._common(job_id), "task": "workflow", "config": config, "workflow": kind}
+
+    def _common(self, run_id: str) -> Document:
+        return {
+            "run_id": run_id,
+            "workflow_classes": self._workflow_classes,
+            "environment": self._environment,
+        }
