@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
 from rich.text import Text
 from rich.tree import Tree
 
@@ -20,7 +18,6 @@ from minisched.cli.interruption import interrupted_once
 from minisched.cli.invocation import Invocation, json_option, pass_invocation
 from minisched.cli.printing import console, print_json, seconds
 from minisched.cli.run_report import print_end
-from minisched.runtimes import Progress
 
 
 @click.command(short_help="Show a real ingestion run on a sample database, from nothing.")
@@ -55,14 +52,6 @@ class _Narrator:
         """A spinner, where somebody looks, while it is done."""
         with self._console.status(Text(what)):
             yield
-
-    @contextmanager
-    def building(self, what: str) -> Iterator[Callable[[Progress], None]]:
-        """A bar for the creation of a runtime."""
-        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-        with Bar(*columns, TextColumn("{task.fields[detail]}", markup=False), console=self._console) as bar:
-            task = bar.add_task(what, total=1.0, detail="")
-            yield lambda progress: bar.update(task, completed=progress.fraction, detail=progress.detail)
 
     def done(self, what: str, took_s: float | None = None) -> None:
         line = Text("✓ ", style="green").append(what, style="default")

@@ -20,7 +20,7 @@ from minisched.cli.sample_database import create_sample_database
 from minisched.cli.server import PIPELINES, RUNS, SANDBOX, Server
 from minisched.cli.server_process import ServerProcess, warm_runtime
 from minisched.domain.errors import NotFound
-from minisched.runtimes import Progress, Runtime
+from minisched.runtimes import Runtime
 from minisched.settings import Settings, prepare_data_dir
 
 Document = dict[str, Any]
@@ -34,8 +34,6 @@ class Narrator(Protocol):
     """Who tells what is going on."""
 
     def doing(self, what: str) -> AbstractContextManager[None]: ...
-
-    def building(self, what: str) -> AbstractContextManager[Callable[[Progress], None]]: ...
 
     def done(self, what: str, took_s: float | None = None) -> None: ...
 
@@ -106,7 +104,7 @@ class Demo:
 
     def _runtime(self) -> Runtime:
         started = time.monotonic()
-        runtime = ready_or_new_runtime(self._settings, self._narrator.building)
+        runtime = ready_or_new_runtime(self._settings)
         self._timings["runtime_s"] = _since(started)
         self._narrator.done(f"runtime {runtime.name}: openmetadata-ingestion {runtime.version}", _since(started))
         return runtime

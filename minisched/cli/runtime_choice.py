@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
-from minisched.runtimes import AUTO, DEFAULT_NAME, Progress, Runtime, RuntimeCatalog, RuntimeNotFound
+from minisched.cli.runtime_commands import progress_display
+from minisched.runtimes import AUTO, DEFAULT_NAME, Runtime, RuntimeCatalog, RuntimeNotFound
 from minisched.settings import Settings
-
-Building = Callable[[str], AbstractContextManager[Callable[[Progress], None]]]
 
 
 def catalog_of(settings: Settings) -> RuntimeCatalog:
@@ -27,8 +24,8 @@ def ready_runtime(settings: Settings) -> Runtime | None:
         return None
 
 
-def ready_or_new_runtime(settings: Settings, building: Building) -> Runtime:
-    """The runtime of the settings, created when it is missing; `building` shows how far that is.
+def ready_or_new_runtime(settings: Settings) -> Runtime:
+    """The runtime of the settings, created, with a progress display, when it is missing.
 
     Raises RuntimeUnusable, RuntimeBuildFailed. A path that the settings name is used or refused, never created.
     """
@@ -42,7 +39,7 @@ def ready_or_new_runtime(settings: Settings, building: Building) -> Runtime:
     name = DEFAULT_NAME if wanted == AUTO else wanted
     # One that is there and still not found is broken: `auto` passes those over.
     is_broken = any(runtime.name == name for runtime in catalog.list())
-    with building(f"creating the runtime {name}, once") as on_progress:
+    with progress_display(f"creating the runtime {name}, once") as on_progress:
         return catalog.create(name, replace=is_broken, on_progress=on_progress)
 
 
