@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from minisched.domain.errors import OrchestratorError, PipelineNotFound
+from minisched.domain.errors import OrchestratorError, PipelineNotFound, RunNotFound
 from minisched.domain.pipeline import Pipeline
-from minisched.operations.editing import PipelineEditor, not_deployed
+from minisched.operations.editing import PipelineEditor, is_uuid, not_deployed
 from minisched.ports import LogPage, PipelineServiceClient, RunQuery, RunStore
 
 
@@ -19,8 +19,14 @@ class PipelineLogs:
         self._runs = runs
 
     def last_page(self, id_or_fqn: str, after: int | None, *, run_id: str | None = None) -> LogPage:
-        """Page `after` (0 is the first). Raises PipelineNotFound, RunNotFound when it never ran, OrchestratorError."""
-        return self._page(self._editor.find(id_or_fqn, include="all"), after, run_id)
+        """Page `after` (0 is the first) of the latest run's log, or of another run's of this pipeline.
+
+        Raises PipelineNotFound, RunNotFound (also when it never ran), OrchestratorError.
+        """
+        pipeline = self._editor.find(id_or_fqn, include="all")
+        if run_id is not None:
+            self._require_run_of(pipeline, run_id)
+        return self._page(pipeline, after, run_id)
 
     def last_whole(self, id_or_fqn: str) -> tuple[Pipeline, Iterator[str]]:
         """The pipeline, and the whole log of the run that is the latest now, page by page.
@@ -45,6 +51,10 @@ class PipelineLogs:
             return self._client.get_last_ingestion_logs(pipeline.ref, after, run_id)
         except PipelineNotFound as error:
             raise not_deployed(pipeline) from error
+
+    def _require_run_of(self, pipeline: Pipeline, run_id: str) -> None:
+        if not is_uuid(run_id) or self._runs.get(run_id).pipeline_id != pipeline.id:
+            raise RunNotFound(f"Pipeline {pipeline.fqn} has no run {run_id[:100]}")
 
     def _latest_run(self, pipeline: Pipeline) -> str | None:
         """Pins the run while its pages are read; None when its runs are not ours."""

@@ -118,17 +118,22 @@ class Pipelines:
                 return pipeline
         raise NotFound(f"{entity.ENTITY_TYPE} instance for {pipeline_id} and version {version} not found")
 
+    def deletable(self, pipeline_id: str, *, hard: bool, force: bool) -> Pipeline:
+        """What `delete` would delete. Raises PipelineNotFound, InvalidInput."""
+        if force and not hard:
+            raise InvalidInput("Force deleting an ingestion pipeline requires hardDelete=true")
+        stored = self._editor.get(pipeline_id, include="all" if hard else "non-deleted")
+        entity.refuse_deletion(stored.document)
+        return stored
+
     def delete(self, pipeline_id: str, *, hard: bool, force: bool, user: str) -> Deleted:
         """Soft: the entity is marked and the orchestrator goes on. Hard: both forget it, runs are ended.
 
         An orchestrator that does not comply is ignored for a pipeline that is not deployed, and with `force` (which
         asks for `hard`). Raises PipelineNotFound, InvalidInput, OrchestratorError; then nothing was deleted.
         """
-        if force and not hard:
-            raise InvalidInput("Force deleting an ingestion pipeline requires hardDelete=true")
         with self._editor.alone(pipeline_id):
-            stored = self._editor.get(pipeline_id, include="all" if hard else "non-deleted")
-            entity.refuse_deletion(stored.document)
+            stored = self.deletable(pipeline_id, hard=hard, force=force)
             if hard:
                 return self._delete_hard(stored, force=force)
             edited = self._editor.save(stored, entity.marked_deleted(stored.document, deleted=True), user=user)

@@ -97,6 +97,9 @@ class Runs:
 
     def read_log(self, run_id: str, *, offset: int, limit: int) -> LogBytes:
         """At most `limit` bytes from `offset`; empty at the end of what was written so far. Raises NotFound."""
-        run = self.get(run_id)
+        return self.log_of(self.get(run_id), offset=offset, limit=limit)
+
+    def log_of(self, run: Run, *, offset: int, limit: int) -> LogBytes:
+        """As `read_log`, of a run at hand."""
         data = self._logs.read(run.id, offset=offset, limit=limit)
         return LogBytes(data, offset + len(data), self._logs.size(run.id))

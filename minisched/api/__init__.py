@@ -1,0 +1,1 @@
+"""REST: thin handlers over operations and ports; everything about HTTP and nothing else."""

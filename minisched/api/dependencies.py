@@ -1,0 +1,89 @@
+"""What the API needs from whoever composes the server, and how handlers get it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from litestar.di import Provide
+
+from minisched.api.errors import AnyRequest
+from minisched.api.representation import EntityView
+from minisched.api.run_stream import Streams
+from minisched.operations.use_cases import UseCases
+from minisched.ports import Outbox, RuntimeHealth
+
+# Answers None when all is well, else a sentence that says what is not. Must not block for long.
+ReadinessCheck = Callable[[], str | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiDependencies:
+    """The use cases and ports behind the API, and how it presents itself.
+
+    `bound_host` is where the server listens: on loopback the Host and Origin headers are checked. `public_url` is the
+    address by which callers know the server, when it is another. `stopping` is set when the server is about to stop,
+    so that streams end. `acting_user` names the caller by the Authorization header.
+    """
+
+    use_cases: UseCases
+    outbox: Outbox
+    runtimes: RuntimeHealth
+    readiness: Mapping[str, ReadinessCheck]
+    version: str
+    bound_host: str = "127.0.0.1"
+    public_url: str | None = None
+    stopping: threading.Event = field(default_factory=threading.Event)
+    max_body_bytes: int = 32 * 1024 * 1024
+    max_streams: int = 100
+    acting_user: Callable[[str | None], str] = lambda _authorization: "admin"
+
+
+class Readiness:
+    """Whether runs can be accepted: every check is content, and not every runtime has failed."""
+
+    def __init__(self, checks: Mapping[str, ReadinessCheck], runtimes: RuntimeHealth) -> None:
+        self._checks = checks
+        self._runtimes = runtimes
+
+    def problems(self) -> list[str]:
+        found = [f"{name}: {problem}" for name, check in self._checks.items() if (problem := check()) is not None]
+        statuses = self._runtimes.statuses()
+        if statuses and all(status.state == "failed" for status in statuses):
+            found += [f"runtime {status.name}: {status.problem or 'failed'}" for status in statuses]
+        return found
+
+    def runtime_states(self) -> dict[str, str]:
+        return {status.name: status.state for status in self._runtimes.statuses()}
+
+
+def providers(dependencies: ApiDependencies) -> dict[str, Provide]:
+    """By the names that handlers use as parameters."""
+    cases = dependencies.use_cases
+    public_url = dependencies.public_url.rstrip("/") if dependencies.public_url else None
+
+    def view(request: AnyRequest) -> EntityView:
+        return EntityView(public_url or f"{request.url.scheme}://{request.url.netloc}")
+
+    def user(request: AnyRequest) -> str:
+        return dependencies.acting_user(request.headers.get("authorization"))
+
+    return {
+        "pipelines": _always(cases.pipelines),
+        "lifecycle": _always(cases.lifecycle),
+        "statuses": _always(cases.statuses),
+        "pipeline_logs": _always(cases.pipeline_logs),
+        "runs": _always(cases.runs),
+        "outbox": _always(dependencies.outbox),
+        "runtimes": _always(dependencies.runtimes),
+        "readiness": _always(Readiness(dependencies.readiness, dependencies.runtimes)),
+        "streams": _always(Streams(limit=dependencies.max_streams, stopping=dependencies.stopping)),
+        "view": Provide(view, sync_to_thread=False),
+        "user": Provide(user, sync_to_thread=False),
+    }
+
+
+def _always(value: Any) -> Provide:
+    return Provide(lambda: value, use_cache=True, sync_to_thread=False)

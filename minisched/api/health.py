@@ -1,0 +1,29 @@
+"""Liveness (the process answers) and readiness (it can accept runs), for supervisors and load balancers."""
+
+from __future__ import annotations
+
+from litestar import Response, Router, get
+from litestar.di import NamedDependency
+
+from minisched.api.dependencies import Readiness
+from minisched.domain.pipeline import Document
+
+
+@get("/live", summary="Is the process alive?")
+async def live() -> Response[Document]:
+    """Always 200."""
+    return Response({"status": "alive"})
+
+
+@get("/ready", sync_to_thread=True, summary="Can it accept runs?")
+def ready(readiness: NamedDependency[Readiness]) -> Response[Document]:
+    """200, or 503 with the reasons."""
+    problems = readiness.problems()
+    body: Document = {"status": "not ready" if problems else "ready", "runtimes": readiness.runtime_states()}
+    if problems:
+        body["reasons"] = problems
+    return Response(body, status_code=503 if problems else 200)
+
+
+def health_router() -> Router:
+    return Router(path="/health", route_handlers=[live, ready], tags=["Health"])

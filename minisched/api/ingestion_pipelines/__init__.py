@@ -1,0 +1,13 @@
+"""OpenMetadata's ingestion pipeline resource (contract §3), one module per topic."""
+
+from __future__ import annotations
+
+from litestar import Router
+
+from minisched.api.ingestion_pipelines import entities, lifecycle, logs, statuses
+from minisched.api.representation import PIPELINES_PATH
+
+
+def ingestion_pipelines_router() -> Router:
+    handlers = [*entities.HANDLERS, *lifecycle.HANDLERS, *statuses.HANDLERS, *logs.HANDLERS]
+    return Router(path=PIPELINES_PATH, route_handlers=handlers, tags=["Ingestion pipelines"])

@@ -1,0 +1,175 @@
+"""A run's log as server-sent events, from any byte offset to the end of the run.
+
+- message: `data: {"text": "…", "next": 4711}`, `id:` the byte offset after it; to resume, send it as Last-Event-ID
+- `event: end`: `data: {"state": "success", "reason": "completed", …}`; nothing follows
+- `event: error`: `data: {"code": 503, "message": "…"}`; reconnect later
+- comments `: heartbeat` so that proxies keep the connection
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import anyio
+import anyio.to_thread
+from litestar import get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, HeaderParameter, QueryParameter
+from litestar.response import Stream
+
+from minisched.api.errors import TooManyStreams, error_body
+from minisched.api.representation import without_nulls
+from minisched.domain.errors import InvalidInput, MinischedError, NotFound
+from minisched.domain.pipeline import Document
+from minisched.domain.run import Run
+from minisched.operations.runs import LogBytes, Runs
+
+_CHUNK_BYTES = 64 * 1024
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 0.5
+_HEARTBEAT_S = 15.0
+_MOST_DIGITS = 18
+# Streams poll; they shall not take the threads that answer requests.
+_THREADS = 8
+
+
+class Streams:
+    """How many streams are open, at most `limit`, and whether they are to end because the server does.
+
+    Used from the event loop only.
+    """
+
+    def __init__(self, *, limit: int, stopping: threading.Event) -> None:
+        self._limit = limit
+        self._open = 0
+        self._stopping = stopping
+        self._threads: anyio.CapacityLimiter | None = None
+
+    @property
+    def stopping(self) -> bool:
+        return self._stopping.is_set()
+
+    @property
+    def open(self) -> int:
+        return self._open
+
+    @property
+    def threads(self) -> anyio.CapacityLimiter:
+        """Made inside the event loop, which it belongs to."""
+        if self._threads is None:
+            self._threads = anyio.CapacityLimiter(_THREADS)
+        return self._threads
+
+    def require_room(self) -> None:
+        """Raises TooManyStreams."""
+        if self._open >= self._limit:
+            raise TooManyStreams
+
+    @contextmanager
+    def one_more(self) -> Iterator[None]:
+        self._open += 1
+        try:
+            yield
+        finally:
+            self._open -= 1
+
+
+LastEventId = Annotated[
+    str | None, HeaderParameter(name="Last-Event-ID", description="Continue after this event: a byte offset.")
+]
+
+
+@get("/runs/{run_id:str}/log/stream", media_type="text/event-stream", summary="Follow the log of a run")
+async def stream_log(
+    run_id: FromPath[str],
+    runs: NamedDependency[Runs],
+    streams: NamedDependency[Streams],
+    offset: Annotated[int, QueryParameter(ge=0, le=2**62, description="In bytes; Last-Event-ID goes before.")] = 0,
+    last_event_id: LastEventId = None,
+) -> Stream:
+    """Server-sent events until the run has ended; reconnect with Last-Event-ID to continue."""
+    start = offset if last_event_id is None else _offset(last_event_id)
+    streams.require_room()
+    run = await anyio.to_thread.run_sync(runs.get, run_id, limiter=streams.threads)
+    tail = _Tail(run.id, runs, streams, start)
+    headers = {"X-Accel-Buffering": "no"}
+    return Stream(tail.events(), media_type="text/event-stream", headers=headers)
+
+
+def _offset(event_id: str) -> int:
+    if not (event_id.isascii() and event_id.isdigit() and len(event_id) <= _MOST_DIGITS):
+        raise InvalidInput("is not a byte offset", field="Last-Event-ID")
+    return int(event_id)
+
+
+class _Tail:
+    """One client that follows one log."""
+
+    def __init__(self, run_id: str, runs: Runs, streams: Streams, offset: int) -> None:
+        self._run_id = run_id
+        self._runs = runs
+        self._streams = streams
+        self._offset = offset
+
+    async def events(self) -> AsyncIterator[bytes]:
+        with self._streams.one_more():
+            try:
+                async for event in self._follow():
+                    yield event
+            except MinischedError as error:
+                code = 404 if isinstance(error, NotFound) else 503
+                yield _event(error_body(code, str(error)), name="error")
+
+    async def _follow(self) -> AsyncIterator[bytes]:
+        pause, spoke_at = _FIRST_PAUSE_S, time.monotonic()
+        yield b": heartbeat\n\n"
+        while not self._streams.stopping:
+            # The state is read before the log: what a run wrote before it ended is then sent before its end.
+            run, piece = await anyio.to_thread.run_sync(self._look, limiter=self._streams.threads)
+            text = _whole_characters(piece.data, ended=run.is_terminal)
+            if text:
+                self._offset += len(text)
+                yield _event({"text": text.decode("utf-8", "replace"), "next": self._offset}, offset=self._offset)
+                pause, spoke_at = _FIRST_PAUSE_S, time.monotonic()
+                continue
+            if run.is_terminal:
+                yield _event(_end(run), name="end", offset=self._offset)
+                return
+            if time.monotonic() - spoke_at >= _HEARTBEAT_S:
+                yield b": heartbeat\n\n"
+                spoke_at = time.monotonic()
+            await anyio.sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_PAUSE_S)
+
+    def _look(self) -> tuple[Run, LogBytes]:
+        run = self._runs.get(self._run_id)
+        return run, self._runs.log_of(run, offset=self._offset, limit=_CHUNK_BYTES)
+
+
+def _whole_characters(data: bytes, *, ended: bool) -> bytes:
+    """Without the beginning of a character whose rest is still to come."""
+    if ended and len(data) < _CHUNK_BYTES:
+        return data
+    for length in range(1, min(3, len(data)) + 1):
+        byte = data[-length]
+        if byte & 0b1100_0000 != 0b1000_0000:  # not a continuation: a character begins here
+            expected = 2 if byte >> 5 == 0b110 else 3 if byte >> 4 == 0b1110 else 4 if byte >> 3 == 0b11110 else 1
+            return data[:-length] if expected > length else data
+    return data
+
+
+def _end(run: Run) -> Document:
+    return without_nulls(state=run.state.value, reason=run.reason and run.reason.value, message=run.message)
+
+
+def _event(data: Document, *, name: str | None = None, offset: int | None = None) -> bytes:
+    lines = [f"event: {name}"] if name else []
+    if offset is not None:
+        lines.append(f"id: {offset}")
+    lines.append(f"data: {json.dumps(data, ensure_ascii=False)}")
+    return ("\n".join(lines) + "\n\n").encode("utf-8", "replace")

@@ -1,0 +1,63 @@
+"""All use cases over one set of ports, for whoever composes a server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from minisched.operations.editing import PipelineEditor
+from minisched.operations.lifecycle import Lifecycle
+from minisched.operations.pipeline_logs import PipelineLogs
+from minisched.operations.pipelines import Pipelines, ValidateSchedule
+from minisched.operations.runs import Runs
+from minisched.operations.statuses import Statuses
+from minisched.ports import (
+    Clock,
+    DeploymentStore,
+    EntityDirectory,
+    Executor,
+    PipelineServiceClient,
+    PipelineStatusStore,
+    PipelineStore,
+    RunLogs,
+    RunStore,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class UseCases:
+    pipelines: Pipelines
+    lifecycle: Lifecycle
+    statuses: Statuses
+    pipeline_logs: PipelineLogs
+    runs: Runs
+
+
+def use_cases(
+    *,
+    pipelines: PipelineStore,
+    statuses: PipelineStatusStore,
+    deployments: DeploymentStore,
+    runs: RunStore,
+    logs: RunLogs,
+    executor: Executor,
+    client: PipelineServiceClient,
+    directory: EntityDirectory,
+    clock: Clock,
+    validate_schedule: ValidateSchedule,
+) -> UseCases:
+    """They share one editor, so that changes of a pipeline wait for each other whatever asks for them."""
+    editor = PipelineEditor(store=pipelines, client=client, clock=clock)
+    status_cases = Statuses(editor=editor, store=statuses, runs=runs, client=client, clock=clock)
+    return UseCases(
+        pipelines=Pipelines(
+            store=pipelines,
+            editor=editor,
+            directory=directory,
+            client=client,
+            validate_schedule=validate_schedule,
+        ),
+        lifecycle=Lifecycle(editor=editor, client=client, statuses=status_cases),
+        statuses=status_cases,
+        pipeline_logs=PipelineLogs(editor=editor, client=client, runs=runs),
+        runs=Runs(runs=runs, logs=logs, executor=executor, pipelines=pipelines, deployments=deployments, clock=clock),
+    )
