@@ -256,7 +256,7 @@ def _latest_run(server: Server, name: str) -> str:
         raise RunNotFound(
             f"{entity['fullyQualifiedName']} has not run yet.", hint=f"Run it with `minisched pipeline trigger {name}`."
         )
-    return str(runs[0]["id"])
+    return str(runs[0]["runId"])
 
 
 @pipeline.command(short_help="List the runs of a pipeline.")
@@ -275,7 +275,7 @@ def runs(invocation: Invocation, pipeline: str, limit: int, as_json: bool) -> No
 
 
 def _runs_of(server: Server, entity: Document, *, limit: int) -> list[Document]:
-    listed: list[Document] = server.get(RUNS, {"pipelineId": entity["id"], "limit": limit})["data"]
+    listed: list[Document] = server.get(RUNS, {"pipeline": entity["id"], "limit": limit})["data"]
     return listed
 
 

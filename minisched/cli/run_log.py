@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import httpx
 
-from minisched.cli.exit_codes import ServerUnreachable
+from minisched.cli.exit_codes import ServerRefused, ServerUnreachable
 from minisched.cli.server import RUNS, Server
 
 NEXT_OFFSET = "X-Minisched-Next-Offset"
@@ -59,7 +60,7 @@ def read_log(server: Server, run_id: str, write: Callable[[bytes], None], offset
 def follow_log(server: Server, run_id: str, write: Callable[[bytes], None], offset: int = 0) -> None:
     """Write the log as it grows until the run has ended; a stream that breaks off is taken up where it broke.
 
-    Raises ServerUnreachable when the server stays away.
+    Raises NotFound, and ServerUnreachable when the server stays away.
     """
     failures = 0
     while True:
@@ -69,9 +70,12 @@ def follow_log(server: Server, run_id: str, write: Callable[[bytes], None], offs
                 failures = 0
                 if event.name == "end":
                     return
-                write(event.data.encode())
-                offset = int(event.id or offset)
-        except (httpx.TransportError, ServerUnreachable) as error:
+                if event.name == "error":
+                    raise ServerRefused(str(json.loads(event.data)["message"]))
+                piece = json.loads(event.data)
+                write(piece["text"].encode())
+                offset = int(piece["next"])
+        except (httpx.TransportError, ServerUnreachable, ServerRefused) as error:
             problem = str(error)
         if failures == len(_RECONNECT_S):
             raise ServerUnreachable(f"the server at {server.url} went away: {problem}.")

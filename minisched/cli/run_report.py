@@ -3,43 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
 from minisched.cli.printing import duration, state_text, table, when
-from minisched.domain.instant import to_ms
-from minisched.domain.run import Run
+
+if TYPE_CHECKING:
+    from minisched.domain.run import Run
 
 Document = Mapping[str, Any]
 
 
 def run_document(run: Run) -> dict[str, Any]:
-    """A run of ours in the shape in which the server shows its runs."""
-    return {
-        "id": run.id,
-        "pipelineId": run.pipeline_id,
-        "pipelineFqn": run.pipeline_fqn,
-        "pipelineName": run.pipeline_name,
-        "pipelineType": run.pipeline_type,
-        "kind": str(run.kind),
-        "state": str(run.state),
-        "reason": str(run.reason) if run.reason else None,
-        "message": run.message,
-        "enqueuedAt": to_ms(run.enqueued_at),
-        "startedAt": to_ms(run.started_at) if run.started_at else None,
-        "endedAt": to_ms(run.ended_at) if run.ended_at else None,
-        "runtime": run.runtime,
-        "steps": run.steps,
-    }
+    """A run of ours as the server would show it, and what it left behind."""
+    from minisched.api.representation import shown
+    from minisched.api.runs import run_summary
+
+    document: dict[str, Any] = shown({**run_summary(run), "steps": run.steps, "evidence": run.evidence})
+    return document
 
 
 def runs_table(runs: Iterable[Document]) -> Table:
     rows = [
         (
-            run["id"],
+            run["runId"],
             run.get("pipelineFqn") or run.get("pipelineName"),
             state_text(run["state"]),
             run.get("reason"),
@@ -54,7 +44,7 @@ def runs_table(runs: Iterable[Document]) -> Table:
 
 def run_facts(run: Document) -> Table:
     facts = (
-        ("run", run["id"]),
+        ("run", run["runId"]),
         ("pipeline", run.get("pipelineFqn")),
         ("kind", f"{run.get('kind')}, attempt {run.get('attempt', 1)}, by {run.get('requestedBy')}"),
         ("queued", when(run.get("enqueuedAt"))),
@@ -92,6 +82,8 @@ def end_line(run: Document) -> Text:
         line.append(f" in {duration(run['startedAt'], run['endedAt'])}", style="")
     if run.get("message"):
         line.append(f": {run['message']}", style="")
+    if run.get("hint"):
+        line.append(f" {run['hint']}", style="bold")
     return line
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from rich.text import Text
 
 from minisched.cli.invocation import Invocation, json_option, pass_invocation
 from minisched.cli.pipeline_lookup import find_pipeline
 from minisched.cli.printing import console, print_json
-from minisched.cli.run_report import print_end, run_facts, runs_table
+from minisched.cli.run_report import end_line, print_end, run_facts, runs_table
 from minisched.cli.server import RUNS
 from minisched.domain.run import RunState
+
+# Longer than the longest usual grace period; the server answers as soon as the run has ended.
+_STOPPED_WITHIN_S = 100
 
 
 @click.group(short_help="List, show and stop runs.")
@@ -32,7 +36,7 @@ def list_runs(invocation: Invocation, pipeline: str | None, state: tuple[str, ..
     params: dict[str, Any] = {"limit": limit}
     with invocation.server() as server:
         if pipeline:
-            params["pipelineId"] = find_pipeline(server, pipeline)["id"]
+            params["pipeline"] = find_pipeline(server, pipeline)["id"]
         if state:
             params["state"] = ",".join(state)
         found = server.get(RUNS, params)["data"]
@@ -63,10 +67,10 @@ def show(invocation: Invocation, run_id: str, as_json: bool) -> None:
 @json_option
 @pass_invocation
 def stop(invocation: Invocation, run_id: str, as_json: bool) -> None:
-    """Stop a queued or running run; returns when its processes are gone."""
+    """Stop a queued or running run; returns when its processes are gone. A run that has ended stays as it is."""
     with invocation.server() as server:
-        answer = server.post(f"{RUNS}/{run_id}/stop")
+        stopped = server.post(f"{RUNS}/{run_id}/stop?wait_s={_STOPPED_WITHIN_S}")
     if as_json:
-        print_json(answer)
+        print_json(stopped)
     else:
-        click.echo(f"{run_id}: stopped")
+        console().print(Text(f"{run_id}: ").append_text(end_line(stopped)))

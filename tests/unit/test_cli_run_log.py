@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 
 import httpx
@@ -39,22 +40,28 @@ def test_only_a_newline_ends_a_line_of_a_stream() -> None:
     assert list(events(run_log._lines(chunks))) == [Event("message", text, None)]
 
 
+def _event(text: str, next_offset: int) -> bytes:
+    return f"id: {next_offset}\ndata: {json.dumps({'text': text, 'next': next_offset})}\n\n".encode()
+
+
+END = b'event: end\ndata: {"state": "success"}\n\n'
+
+
 def test_a_log_is_followed_to_its_end() -> None:
-    body = b"id: 4\ndata: one\ndata:\n\nid: 8\ndata: two\ndata:\n\nevent: end\ndata: {}\n\n"
+    body = b": heartbeat\n\n" + _event("one\n", 4) + _event("zwölf\n", 11) + END
     written: list[bytes] = []
     with _server(lambda _: _stream(body)) as server:
         follow_log(server, "r", written.append)
-    assert written == [b"one\n", b"two\n"]
+    assert written == [b"one\n", "zwölf\n".encode()]
 
 
-def test_a_broken_stream_is_taken_up_at_the_byte_where_it_broke() -> None:
+@pytest.mark.parametrize("breaking", [b"id: 8\ndata: {", b'event: error\ndata: {"code": 503, "message": "busy"}\n\n'])
+def test_a_broken_stream_is_taken_up_at_the_byte_where_it_broke(breaking: bytes) -> None:
     asked: list[str] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
         asked.append(request.headers["Last-Event-ID"])
-        if len(asked) == 1:
-            return _stream(b"id: 4\ndata: one\ndata:\n\nid: 8\ndata: tw")
-        return _stream(b"id: 8\ndata: two\ndata:\n\nevent: end\ndata:\n\n")
+        return _stream(_event("one\n", 4) + breaking if len(asked) == 1 else _event("two\n", 8) + END)
 
     written: list[bytes] = []
     with _server(answer) as server:
@@ -77,10 +84,10 @@ def test_a_server_that_stays_away_is_given_up() -> None:
 
 def test_a_connection_that_breaks_in_the_middle_is_taken_up() -> None:
     def breaking() -> Iterator[bytes]:
-        yield b"id: 4\ndata: one\ndata:\n\n"
+        yield _event("one\n", 4)
         raise httpx.ReadError("reset by peer")
 
-    answers = [breaking(), iter([b"event: end\ndata:\n\n"])]
+    answers = [breaking(), iter([END])]
     written: list[bytes] = []
     with _server(lambda _: httpx.Response(200, content=answers.pop(0))) as server:
         follow_log(server, "r", written.append)
