@@ -1,7 +1,7 @@
 """Entry point by path: `<runtime's python> <site>/minisched/worker launcher|inspect …`.
 
-The runtime has no minisched, so this directory makes itself known as the package `minisched_worker`, and disappears from
-sys.path: its modules must not shadow anybody's.
+The runtime has no minisched, so this directory makes itself known as the package `minisched_worker`, and disappears
+from sys.path: its modules must not shadow anybody's.
 """
 
 from __future__ import annotations

@@ -41,13 +41,13 @@ def _text(error: BaseException) -> str:
 def _connection_failure(error: BaseException, message: str, memory: FailureMemory) -> tuple[str, str | None]:
     """The exception names the step that failed but not why: that is in the result it was raised from, or in the log."""
     for step in _failed_steps(error.__traceback__):
-        reason = _one_line(getattr(step, "errorLog", None) or getattr(step, "message", None) or "")
+        reason = one_line(getattr(step, "errorLog", None) or getattr(step, "message", None) or "")
         if reason:
             return "{} failed: {}".format(_plain(step.name), reason), _remedy(step)
     found = _STEP.search(message)
-    reason = memory.reason_of(found.group(1)) if found else None
-    if found and reason:
-        return "{} failed: {}".format(found.group(1), _one_line(reason)), None
+    remembered = memory.reason_of(found.group(1)) if found else None
+    if found and remembered:
+        return "{} failed: {}".format(found.group(1), one_line(remembered)), None
     return message, None
 
 
@@ -71,7 +71,8 @@ def _plain(value: Any) -> str:
     return str(getattr(value, "root", value) or "")
 
 
-def _one_line(value: Any) -> str:
+def one_line(value: Any) -> str:
+    """A text, or a model that stands for one, without line breaks."""
     return " ".join(_plain(value).split())
 
 

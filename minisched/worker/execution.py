@@ -18,7 +18,9 @@ from .stopping import StopSwitch
 _log = logging.getLogger("minisched")
 
 
-def execute(workflow_class: Any, config: dict[str, Any], result: Result, switch: StopSwitch, progress: Progress) -> None:
+def execute(
+    workflow_class: Any, config: dict[str, Any], result: Result, switch: StopSwitch, progress: Progress
+) -> None:
     """Run a workflow and fill in the result. Raises what the workflow raises, and Stopped."""
     observation = Observation(switch)
     observation.attach(workflow_class)

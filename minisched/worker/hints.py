@@ -10,17 +10,18 @@ _BY_TYPE = {
     "MissingPluginException": "Add the extra of this connector to the runtime and deploy again.",
     "ParsingConfigurationError": "Correct the named fields in the pipeline or its service connection.",
     "ValidationError": "Correct the named fields in the configuration.",
-    "InvalidWorkflowJSONException": "Check that the service exists in OpenMetadata and that the bot's token may read it.",
+    "InvalidWorkflowJSONException": "Check that the service is in OpenMetadata and that the bot's token may read it.",
     "InvalidWorkflowException": "The configuration needs a `type` in sourceConfig.config and serviceConnection.config.",
     "TestConnectionDefinitionNotFoundError": "OpenMetadata has no test for this connector: its version does not fit.",
     "SourceConnectionException": "Check host, port and credentials of the source, and that this machine can reach it.",
     "DynamicImportException": "Check the class path, and that its package is installed in the runtime.",
+    "ServiceUnavailable": "Check the service and the bot token of the pipeline in OpenMetadata.",
     "UnsupportedKind": "Choose a runtime of a version that has this kind of pipeline.",
     "MemoryError": "Give the run more memory, or narrow its filters.",
 }
 
 _BY_TEXT = (
-    (r"\b401\b|unauthori[sz]ed|token.{0,20}(expired|invalid)", "The bot's token was rejected: deploy the pipeline again."),
+    (r"\b401\b|unauthori[sz]ed|token.{0,20}(expired|invalid)", "The bot's token was rejected: deploy again."),
     (r"\b403\b|forbidden|not authori[sz]ed|permission", "The bot's roles do not allow this."),
     (r"version.{0,40}mismatch|client version", "Use a runtime of the OpenMetadata server's version."),
     (r"no such module|No module named", "Add the missing package to the runtime."),

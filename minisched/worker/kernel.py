@@ -12,6 +12,9 @@ _PR_SET_DUMPABLE = 4
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 
+_MADV_COLLAPSE = 25
+_HUGE_PAGE = 2 * 1024 * 1024
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -73,6 +76,25 @@ def close_all_but(keep: set[int]) -> None:
         if fd not in keep:
             with contextlib.suppress(OSError):  # the listing's own descriptor is closed already
                 os.close(fd)
+
+
+def use_huge_pages() -> int:
+    """Gather this process's private memory into huge pages; returns how many there are then.
+
+    A fork copies one entry per page: with 300 MB of imported modules that is the better part of its price, and huge
+    pages make it three times cheaper. Linux before 6.1 cannot do it, which changes nothing else.
+    """
+    made = 0
+    with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
+        lines = file.readlines()
+    for line in lines:
+        fields = line.split()
+        if fields[1] == "rw-p" and (len(fields) < 6 or fields[5] == "[heap]"):
+            start, end = (int(address, 16) for address in fields[0].split("-"))
+            first = -(-start // _HUGE_PAGE) * _HUGE_PAGE
+            for address in range(first, end - _HUGE_PAGE + 1, _HUGE_PAGE):
+                made += _libc.madvise(ctypes.c_void_p(address), ctypes.c_size_t(_HUGE_PAGE), _MADV_COLLAPSE) == 0
+    return made
 
 
 def single_threaded() -> bool:

@@ -1,7 +1,7 @@
 """One process per runtime: it imports the workflow modules once, and from then on only forks.
 
-It never runs a workflow, opens no connection and never reads a job: it passes the descriptor on (D2). One loop waits for
-everything: the listening socket, the servers' connections, the spares' answers, ended children.
+It never runs a workflow, opens no connection and never reads a job: it passes the descriptor on (D2). One loop waits
+for everything: the listening socket, the servers' connections, the spares' answers, ended children.
 """
 
 from __future__ import annotations
@@ -222,11 +222,14 @@ class Launcher:
                 say("run {}: its spare has died: {}".format(handover.run_id, error))
                 spare.close()
                 continue
-            self._handovers[spare.pid] = (spare, handover)
-            self._watch(spare.connection, lambda: self._handed_over(spare))
+            self._expect_answer(spare, handover)
             return
         handover.close()
         self._refuse(handover.connection, handover.run_id, protocol.REFUSED_NO_PROCESS, "no process could be forked")
+
+    def _expect_answer(self, spare: Spare, handover: Handover) -> None:
+        self._handovers[spare.pid] = (spare, handover)
+        self._watch(spare.connection, lambda: self._handed_over(spare))
 
     def _handed_over(self, spare: Spare) -> None:
         """The guard's answer to a hand-over; its silence means that it died, so another spare gets the run."""
@@ -240,9 +243,7 @@ class Launcher:
         if answer.get("op") == "spawned":
             self._runs[spare.pid] = handover.run_id
             handover.close()
-            self._answer(
-                handover.connection, {"op": "spawned", "run_id": handover.run_id, "process": spare.process}
-            )
+            self._answer(handover.connection, {"op": "spawned", "run_id": handover.run_id, "process": spare.process})
         elif answer:
             handover.close()
             self._refuse(handover.connection, handover.run_id, answer["reason"], answer["message"])

@@ -1,7 +1,7 @@
 """What a workflow tells OpenMetadata about itself: watched, and corrected where it would not be true.
 
-Two reports are known to be false: an interrupted workflow says success, and one whose last batch fails while its steps are
-closed has computed its state before that. Both are corrected on their way out.
+Two reports are known to be false: an interrupted workflow says success, and one whose last batch fails while its steps
+are closed has computed its state before that. Both are corrected on their way out.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Observation:
     @contextlib.contextmanager
     def _confirmed(self, workflow: Any) -> Any:
         """Notice whether the server accepts what is sent inside; the workflow itself swallows every failure."""
-        client = getattr(workflow, "metadata", None)
+        client: Any = getattr(workflow, "metadata", None)
         put = getattr(client, "create_or_update_pipeline_status", None)
         if put is None:
             yield

@@ -64,7 +64,7 @@ def preload(extra: Sequence[str]) -> Preloaded:
 
 
 def import_workflows() -> dict[str, str | None]:
-    """{module: None or why it cannot be imported}; for each kind the first module that can be imported, or all errors."""
+    """{module: None or why it cannot be imported}: for each kind the first that can, or all with their errors."""
     modules: dict[str, str | None] = {}
     for candidates in (*WORKFLOW_CLASSES.values(), AUTOMATIONS):
         for candidate in candidates:

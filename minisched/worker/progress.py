@@ -31,6 +31,11 @@ class Progress:
     def end(self) -> None:
         self._over.set()
 
+    def join(self) -> None:
+        """Wait for the thread's end, after `end`."""
+        if self._thread is not None:
+            self._thread.join()
+
     def _write(self, workflow: Any) -> None:
         last: list[dict[str, Any]] = []
         while not self._over.wait(EVERY_S):

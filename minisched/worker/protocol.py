@@ -4,8 +4,8 @@ Messages are JSON objects, one per packet of a Unix SOCK_SEQPACKET socket; a run
 message as a file descriptor (a memfd) that the launcher passes on unread (D2, D9). Both ends start with `hello`; a
 different PROTOCOL means: do not spawn here, let it drain.
 
-- `hello {protocol}` is answered `hello {protocol, pid, start_ticks, boot_id, runtime, generation, state, problem, version,
-  import_s, spares, runs}`; state is ready or failed
+- `hello {protocol}` is answered `hello {protocol, pid, start_ticks, boot_id, runtime, generation, state, problem,
+  version, import_s, spares, runs}`; state is ready or failed
 - `spawn {run_id, run_dir, limits}` with the job's descriptor: `spawned {run_id, process}` or
   `refused {run_id, reason, message}`; reason is one of the REFUSED_ words
 - `ping {}`: `pong {state, spares, runs}`

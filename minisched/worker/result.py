@@ -42,7 +42,10 @@ class Result:
 
     def write(self, run_dir: str, redactor: Redactor) -> None:
         """Raises OSError when the disk is full."""
-        record = redactor.clean_document(
+        protocol.write_record(run_dir, protocol.RESULT_FILE, self.as_record(redactor))
+
+    def as_record(self, redactor: Redactor) -> dict[str, Any]:
+        record: dict[str, Any] = redactor.clean_document(
             {
                 "run_id": self.run_id,
                 "stage": self.stage,
@@ -55,7 +58,7 @@ class Result:
                 "problems": self.problems,
             }
         )
-        protocol.write_record(run_dir, protocol.RESULT_FILE, record)
+        return record
 
     @property
     def exit_code(self) -> int:

@@ -1,4 +1,4 @@
-"""What a run writes: one file for its output and its log lines, in UTC with milliseconds, without colours and secrets."""
+"""What a run writes: one file for its output and log lines, in UTC with milliseconds, without colours and secrets."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class CleanStream(io.TextIOWrapper):
 
 
 class _Format(logging.Formatter):
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
     default_time_format = "%Y-%m-%dT%H:%M:%S"
     default_msec_format = "%s.%03dZ"
 

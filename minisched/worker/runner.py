@@ -11,7 +11,7 @@ import socket
 import sys
 from typing import Any
 
-from . import causes, protocol, run_log, surroundings, tasks
+from . import causes, protocol, rehearsal, run_log, surroundings, tasks
 from .progress import Progress
 from .redaction import Redactor
 from .result import Result
@@ -23,6 +23,7 @@ _log = logging.getLogger("minisched")
 def serve(guard: socket.socket, guard_pid: int) -> None:
     """A spare runner: wait for the job, run it, leave. EOF from the guard means that there will be none."""
     surroundings.become_spare(guard_pid, guard.fileno())
+    rehearsal.rehearse()
     try:
         message, (job_fd, log_fd) = protocol.receive(guard)
     except EOFError:

@@ -90,4 +90,5 @@ def _be_guard(launcher_socket: socket.socket, launcher: int) -> None:
         leave_with(lambda: runner.serve(theirs, this))
     theirs.close()
     kernel.name_process("minisched-guard")
+    guard.rehearse()
     guard.serve(launcher_socket, pid, ours)

@@ -1,7 +1,7 @@
 """SIGTERM to a run means: end now, and tell OpenMetadata the truth about it.
 
-A workflow that is interrupted by an ordinary exception reports success, because its last act only looks for errors. So the
-handler remembers why, everything that the workflow reports from then on is overridden, and a BaseException ends it.
+A workflow that is interrupted by an ordinary exception reports success, because its last act only looks for errors. So
+the handler remembers why, everything that the workflow reports from then on is overridden, and a BaseException ends it.
 """
 
 from __future__ import annotations

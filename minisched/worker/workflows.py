@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import Any, Mapping
 
 _GENERAL = ("metadata.workflow.metadata:MetadataWorkflow", "metadata.ingestion.api.workflow:Workflow")
@@ -68,6 +69,14 @@ def first_importable(candidates: tuple[str, ...], otherwise: str) -> Any:
         except (ImportError, AttributeError) as error:
             reasons.append("{}: {}".format(candidate, error))
     raise UnsupportedKind("not available in this runtime ({}). {}".format(otherwise, "; ".join(reasons)))
+
+
+def is_importable(module: str) -> bool:
+    """True when this runtime has such a module; it is not imported."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ImportError:
+        return False
 
 
 def load(path: str) -> Any:

@@ -80,7 +80,7 @@ class LauncherProcess:
     ) -> None:
         self.directory = directory
         self.path = directory / "l.sock"
-        self._log = open(directory / "launcher.log", "ab")  # noqa: SIM115
+        self._log = (directory / "launcher.log").open("ab")
         command = [python, str(WORKER), "launcher", "--socket", str(self.path), "--runtime", "test"]
         command += ["--generation", "0a", "--spares", str(spares), *arguments]
         self.process = subprocess.Popen(
@@ -167,7 +167,7 @@ def pids_with(text: str) -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                about = (entry / "environ").read_bytes() + os.readlink(entry / "cwd").encode()
+                about = (entry / "environ").read_bytes() + str((entry / "cwd").readlink()).encode()
             except OSError:
                 continue
             if text.encode() in about:

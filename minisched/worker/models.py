@@ -1,0 +1,121 @@
+"""Reading the ingestion package's own pydantic models, of either major version, to learn what this line knows."""
+
+from __future__ import annotations
+
+import importlib
+from enum import Enum
+from typing import Any, Iterator
+
+WORKFLOW_SCHEMA = "metadata.generated.schema.metadataIngestion.workflow"
+APPLICATION_SCHEMA = "metadata.generated.schema.metadataIngestion.application"
+_PIPELINES = "metadata.generated.schema.entity.services.ingestionPipelines.ingestionPipeline"
+
+
+class Field:
+    """A field of a model: the key it has in JSON, its default, and the models that its value may be."""
+
+    def __init__(self, key: str, default: Any, models: list[Any]) -> None:
+        self.key = key
+        self.default = default
+        self.models = models
+
+
+def model(path: str, name: str) -> Any | None:
+    """A model of the package, or None where this line has none of that name."""
+    try:
+        return getattr(importlib.import_module(path), name, None)
+    except ImportError:
+        return None
+
+
+def pipeline_model(name: str) -> Any | None:
+    """A model that belongs to ingestion pipelines (IngestionPipeline, AirflowConfig, PipelineState …)."""
+    return model(_PIPELINES, name)
+
+
+def fields(model_class: Any) -> dict[str, Field]:
+    """The fields of a model by the key that they have in JSON."""
+    if hasattr(model_class, "model_fields"):
+        found = (
+            Field(info.alias or name, info.default, list(_models_in(info.annotation)))
+            for name, info in model_class.model_fields.items()
+        )
+    else:
+        found = (
+            Field(info.alias, info.default, list(_models_in_v1(info)))
+            for info in getattr(model_class, "__fields__", {}).values()
+        )
+    return {field.key: field for field in found}
+
+
+def _models_in(annotation: Any) -> Iterator[Any]:
+    if isinstance(annotation, type) and hasattr(annotation, "model_fields"):
+        yield annotation
+        return
+    for part in getattr(annotation, "__args__", ()):
+        yield from _models_in(part)
+
+
+def _models_in_v1(info: Any) -> Iterator[Any]:
+    for part in info.sub_fields or ():
+        yield from _models_in_v1(part)
+    if not info.sub_fields and hasattr(info.type_, "__fields__"):
+        yield info.type_
+
+
+def is_closed(model_class: Any) -> bool:
+    """True when the model refuses keys that it does not know."""
+    config = getattr(model_class, "model_config", None)
+    extra = config.get("extra") if isinstance(config, dict) else getattr(model_class.__config__, "extra", None)
+    return getattr(extra, "value", extra) == "forbid"
+
+
+def is_wrapper(model_class: Any) -> bool:
+    """True for a model that stands for a single value."""
+    return "__root__" in getattr(model_class, "__fields__", {}) or (
+        "root" in getattr(model_class, "model_fields", {}) and hasattr(model_class, "model_rebuild")
+        and any(base.__name__ == "RootModel" for base in model_class.__mro__)
+    )  # fmt: skip
+
+
+def source_config_models(type_value: str | None) -> list[Any]:
+    """The models of sourceConfig.config for this `type`; all of them when it is None."""
+    holder = model(WORKFLOW_SCHEMA, "SourceConfig")
+    if holder is None or "config" not in fields(holder):
+        return []
+    candidates = fields(holder)["config"].models
+    return [one for one in candidates if type_value is None or type_value in _type_values(one)]
+
+
+def _type_values(model_class: Any) -> set[str]:
+    field = fields(model_class).get("type")
+    default = field.default if field else None
+    return {str(member.value) for member in type(default)} if isinstance(default, Enum) else set()
+
+
+def parse(model_class: Any, document: Any) -> Any:
+    """Build a model from JSON data. Raises pydantic's ValidationError."""
+    return (getattr(model_class, "model_validate", None) or model_class.parse_obj)(document)
+
+
+def drop_unknown(document: Any, models: list[Any], path: str, dropped: list[str]) -> Any:
+    """A copy of the JSON data without the keys that none of these models knows; `dropped` gets their paths.
+
+    Where a model takes any key, or nothing is known about the value, everything is kept.
+    """
+    if isinstance(document, list):
+        return [drop_unknown(item, models, path, dropped) for item in document]
+    if not isinstance(document, dict) or not models or any(is_wrapper(one) or not is_closed(one) for one in models):
+        return document
+    known: dict[str, list[Any]] = {}
+    for one in models:
+        for key, field in fields(one).items():
+            known.setdefault(key, []).extend(field.models)
+    kept = {}
+    for key, value in document.items():
+        inner = "{}.{}".format(path, key) if path else str(key)
+        if key in known:
+            kept[key] = drop_unknown(value, known[key], inner, dropped)
+        else:
+            dropped.append(inner)
+    return kept
