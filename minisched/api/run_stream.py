@@ -1,14 +1,17 @@
 """A run's log as server-sent events, from any byte offset to the end of the run.
 
-- message: `data: {"text": "…", "next": 4711}`, `id:` the byte offset after it; to resume, send it as Last-Event-ID
+- message: `data:` the text, one per line of it; `id:` the byte offset after it: to resume, send it as Last-Event-ID
 - `event: end`: `data: {"state": "success", "reason": "completed", …}`; nothing follows
-- `event: error`: `data: {"code": 503, "message": "…"}`; reconnect later
 - comments `: heartbeat` so that proxies keep the connection
+
+A stream that ends without `end` was cut (the server stops, or its database does not answer): reconnect. A carriage
+return of the log arrives as the end of a line; whoever needs the bytes reads the log by offset.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -17,17 +20,23 @@ from typing import Annotated
 
 import anyio
 import anyio.to_thread
+import structlog
 from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, HeaderParameter, QueryParameter
 from litestar.response import Stream
 
-from minisched.api.errors import TooManyStreams, error_body
+from minisched.api.errors import TooManyStreams
 from minisched.api.representation import without_nulls
-from minisched.domain.errors import InvalidInput, MinischedError, NotFound
+from minisched.domain.errors import InvalidInput, MinischedError
 from minisched.domain.pipeline import Document
 from minisched.domain.run import Run
 from minisched.operations.runs import LogBytes, Runs
+
+_log = structlog.get_logger(__name__)
+
+# What a reader of an event stream takes for the end of a line.
+_LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
 _CHUNK_BYTES = 64 * 1024
 _FIRST_PAUSE_S = 0.05
@@ -121,9 +130,8 @@ class _Tail:
             try:
                 async for event in self._follow():
                     yield event
-            except MinischedError as error:
-                code = 404 if isinstance(error, NotFound) else 503
-                yield _event(error_body(code, str(error)), name="error")
+            except MinischedError as error:  # the client comes back and is told why
+                _log.warning("log_stream.cut", run_id=self._run_id, error=str(error))
 
     async def _follow(self) -> AsyncIterator[bytes]:
         pause, spoke_at = _FIRST_PAUSE_S, time.monotonic()
@@ -134,11 +142,11 @@ class _Tail:
             text = _whole_characters(piece.data, ended=run.is_terminal)
             if text:
                 self._offset += len(text)
-                yield _event({"text": text.decode("utf-8", "replace"), "next": self._offset}, offset=self._offset)
+                yield _event(text.decode("utf-8", "replace"), offset=self._offset)
                 pause, spoke_at = _FIRST_PAUSE_S, time.monotonic()
                 continue
             if run.is_terminal:
-                yield _event(_end(run), name="end", offset=self._offset)
+                yield _event(json.dumps(_end(run)), name="end", offset=self._offset)
                 return
             if time.monotonic() - spoke_at >= _HEARTBEAT_S:
                 yield b": heartbeat\n\n"
@@ -167,9 +175,7 @@ def _end(run: Run) -> Document:
     return without_nulls(state=run.state.value, reason=run.reason and run.reason.value, message=run.message)
 
 
-def _event(data: Document, *, name: str | None = None, offset: int | None = None) -> bytes:
+def _event(data: str, *, name: str | None = None, offset: int) -> bytes:
     lines = [f"event: {name}"] if name else []
-    if offset is not None:
-        lines.append(f"id: {offset}")
-    lines.append(f"data: {json.dumps(data, ensure_ascii=False)}")
-    return ("\n".join(lines) + "\n\n").encode("utf-8", "replace")
+    lines += [f"id: {offset}", *(f"data: {line}" for line in _LINE_BREAK.split(data))]
+    return ("\n".join(lines) + "\n\n").encode()

@@ -8,7 +8,7 @@ from typing import Annotated
 from litestar import MediaType, Response, Router, get, post
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath, QueryParameter, RawBody
+from litestar.params import FromPath, QueryParameter, RawBody, SkipValidation
 
 from minisched.api.ingestion_pipelines.parameters import LARGEST_MS
 from minisched.api.openapi import takes
@@ -34,12 +34,13 @@ _LARGEST_OFFSET = 2**62
 def list_runs(
     runs: NamedDependency[Runs],
     pipeline: Annotated[str | None, QueryParameter(description="Id, FQN or name.")] = None,
-    state: Annotated[str | None, QueryParameter(description="Comma-separated run states.")] = None,
+    pipeline_id: Annotated[str | None, QueryParameter(name="pipelineId", description="The same, by id.")] = None,
+    states: Annotated[str | None, QueryParameter(name="state", description="Comma-separated run states.")] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=_MOST_ENTRIES)] = 50,
     before: Annotated[int | None, QueryParameter(ge=0, le=LARGEST_MS, description="`next` of the page before.")] = None,
 ) -> Response[Document]:
     """Newest first; `paging.next` is the `before` of the next page."""
-    found = runs.search(pipeline=pipeline, states=_states(state), limit=limit, before_ms=before)
+    found = runs.search(pipeline=pipeline or pipeline_id, states=_states(states), limit=limit, before_ms=before)
     next_before = to_ms(found[-1].enqueued_at) if len(found) == limit else None
     return Response({"data": [run_summary(run) for run in found], "paging": without_nulls(next=next_before)})
 
@@ -63,7 +64,7 @@ def stop_run(
     user: NamedDependency[str],
     wait_s: Annotated[
         float, QueryParameter(ge=0, le=300, description="How long to wait for its end, in seconds.")
-    ] = 0.0,
+    ] = 30.0,
 ) -> Response[Document]:
     """200 when it has ended, also earlier and on its own; 202 when the wish is noted and it is still ending."""
     asked = parse(StopOptions, body) if body.strip() else StopOptions()
@@ -86,14 +87,14 @@ def read_log(
 
 @get("/outbox", sync_to_thread=True, summary="List what OpenMetadata has not heard yet")
 def list_outbox(
-    outbox: NamedDependency[Outbox], limit: Annotated[int, QueryParameter(ge=1, le=_MOST_ENTRIES)] = 100
+    outbox: NamedDependency[SkipValidation[Outbox]], limit: Annotated[int, QueryParameter(ge=1, le=_MOST_ENTRIES)] = 100
 ) -> Response[Document]:
     """Oldest first; `dead` entries are not tried again."""
     return Response({"data": [_outbox_entry(entry) for entry in outbox.pending(limit=limit)]})
 
 
 @get("/runtimes", sync_to_thread=True, summary="List the runtimes")
-def list_runtimes(runtimes: NamedDependency[RuntimeHealth]) -> Response[Document]:
+def list_runtimes(runtimes: NamedDependency[SkipValidation[RuntimeHealth]]) -> Response[Document]:
     """Environments that run workflows, and how they are."""
     return Response({"data": [_runtime(status) for status in runtimes.statuses()]})
 
@@ -112,7 +113,7 @@ def _states(text: str | None) -> list[RunState]:
 def run_summary(run: Run) -> Document:
     """What a list shows of a run. Instants are epoch milliseconds, durations seconds."""
     return without_nulls(
-        runId=run.id,
+        id=run.id,
         pipelineId=run.pipeline_id,
         pipelineFqn=run.pipeline_fqn,
         pipelineName=run.pipeline_name,
@@ -135,9 +136,8 @@ def run_summary(run: Run) -> Document:
 
 
 def hint_of(run: Run) -> str | None:
-    """What to do about it: the worker's own hint where it had one."""
-    error = (run.evidence.get("result") or {}).get("error") or {}
-    return error.get("hint") or (HINTS.get(run.reason) if run.reason else None) or None
+    """What to do about it: the hint that was kept with the outcome, else the one of the reason."""
+    return run.evidence.get("hint") or (HINTS.get(run.reason) if run.reason else None) or None
 
 
 def _whole_run(run: Run, runs: Runs) -> Document:
@@ -149,13 +149,13 @@ def _whole_run(run: Run, runs: Runs) -> Document:
     }
     whole = run_summary(run) | without_nulls(
         maxActiveRuns=run.max_active_runs,
-        timeoutSeconds=run.timeout_s,
-        waitedSeconds=_seconds(run.enqueued_at, run.started_at or run.ended_at),
-        ranSeconds=_seconds(run.started_at, run.ended_at),
+        timeoutS=run.timeout_s,
+        waitedS=_seconds(run.enqueued_at, run.started_at or run.ended_at),
+        ranS=_seconds(run.started_at, run.ended_at),
         stop=stop or None,
         process=process or None,
         overrides=run.overrides or None,
-        evidence=run.evidence or None,
+        evidence={key: value for key, value in run.evidence.items() if key != "hint"} or None,
     )
     masked: Document = shown({**whole, "steps": runs.steps(run)})
     return masked
@@ -179,7 +179,7 @@ def _runtime(status: RuntimeStatus) -> Document:
         state=status.state,
         version=status.version,
         problem=status.problem,
-        importSeconds=status.import_s,
+        importS=status.import_s,
         activeRuns=status.active_runs,
         spares=status.spares,
     )

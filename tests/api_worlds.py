@@ -1,0 +1,136 @@
+"""APIs to test: the application in this process over real stores, and what a test may do behind its back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from litestar.testing import TestClient
+
+from minisched.api.dependencies import ApiDependencies
+from minisched.api.server import create_api
+from minisched.clients.local import LocalClient
+from minisched.domain import schedule
+from minisched.domain.pipeline import Document
+from minisched.operations.use_cases import UseCases, use_cases
+from minisched.ports import ClientResponse, EntityRef, PipelineServiceClient
+from minisched.store import migrations
+from tests.fakes import FakeAlarm, FakeExecutor, FakeRuntimes, MemoryDirectory, MemoryRunLogs, ScriptedClient
+from tests.store_kinds import Stores, sql_stores
+
+PIPELINES = "/api/v1/services/ingestionPipelines"
+BASE_URL = "http://127.0.0.1:8580"
+
+SERVICE_ID = "891b373d-a253-4639-ad54-fc17491a7d5d"
+OWNER_ID = "e4b4bf36-4be6-41be-a551-b9b8d3fd9f54"
+TEAM_ID = "0f2d3c4b-5a69-4788-9a0b-1c2d3e4f5a6b"
+DOMAIN_ID = "7a0e5a5e-7d57-4e8e-a8ac-0f0c3a3b9a11"
+
+
+def a_directory() -> MemoryDirectory:
+    """The service and the owner of the original deployment document, a team and a domain."""
+    return MemoryDirectory(
+        EntityRef(SERVICE_ID, "databaseService", "mysql", "mysql", {"description": "", "deleted": False}),
+        EntityRef(OWNER_ID, "user", "admin", "admin", {"deleted": False}),
+        EntityRef(TEAM_ID, "team", "data", "data"),
+        EntityRef(DOMAIN_ID, "domain", "Sales", "Sales"),
+    )
+
+
+class _NoAutomations:
+    def run(self, workflow: Document) -> ClientResponse:
+        return ClientResponse(200, None, "local")
+
+
+@dataclass
+class World:
+    """One application and everything behind it."""
+
+    http: TestClient[Any]
+    stores: Stores
+    directory: MemoryDirectory
+    executor: FakeExecutor
+    logs: MemoryRunLogs
+    runtimes: FakeRuntimes
+    alarm: FakeAlarm
+    client: PipelineServiceClient
+    cases: UseCases
+    stopping: threading.Event
+    problems: dict[str, str | None] = field(default_factory=dict)
+
+    @property
+    def scripted(self) -> ScriptedClient:
+        assert isinstance(self.client, ScriptedClient)
+        return self.client
+
+
+def a_create_request(**changes: Any) -> Document:
+    """A pipeline of the service `mysql` with a name of its own."""
+    request: Document = {
+        "name": f"nightly_{uuid4().hex[:8]}",
+        "pipelineType": "metadata",
+        "service": {"id": SERVICE_ID, "type": "databaseService"},
+        "sourceConfig": {"config": {"type": "DatabaseMetadata"}},
+        "airflowConfig": {"scheduleInterval": "0 2 * * *"},
+    }
+    return {**request, **changes}
+
+
+@contextmanager
+def in_process(directory: Path, *, scripted: bool = False, **settings: Any) -> Iterator[World]:
+    """The application over SQLite, with the local client (or a scripted one) and without processes."""
+    url = f"sqlite:///{directory / 'minisched.db'}"
+    migrations.upgrade(url)
+    with sql_stores("sqlite", url) as stores:
+        world = _world(stores, scripted=scripted, settings=settings)
+        with world.http:
+            yield world
+
+
+def _world(stores: Stores, *, scripted: bool, settings: dict[str, Any]) -> World:
+    executor, logs, alarm = FakeExecutor(stores.runs, stores.clock), MemoryRunLogs(), FakeAlarm()
+    runtimes, entities, stopping = FakeRuntimes(), a_directory(), threading.Event()
+    client: PipelineServiceClient = ScriptedClient()
+    if not scripted:
+        client = LocalClient(
+            deployments=stores.deployments,
+            runs=stores.runs,
+            logs=logs,
+            executor=executor,
+            health=runtimes,
+            alarm=alarm,
+            automations=_NoAutomations(),
+            clock=stores.clock,
+            runtime_of=lambda _: "main",
+            host_ip=lambda: "192.0.2.1",
+            kill_patience_s=1.0,
+        )
+    cases = use_cases(
+        pipelines=stores.pipelines,
+        statuses=stores.statuses,
+        deployments=stores.deployments,
+        runs=stores.runs,
+        logs=logs,
+        executor=executor,
+        client=client,
+        directory=entities,
+        clock=stores.clock,
+        validate_schedule=schedule.validate,
+    )
+    problems: dict[str, str | None] = {}
+    dependencies = ApiDependencies(
+        use_cases=cases,
+        outbox=stores.outbox,
+        runtimes=runtimes,
+        readiness={"store": lambda: problems.get("store")},
+        version="0.0.0",
+        stopping=stopping,
+        **settings,
+    )
+    http = TestClient(create_api(dependencies), base_url=BASE_URL, raise_server_exceptions=True)
+    return World(http, stores, entities, executor, logs, runtimes, alarm, client, cases, stopping, problems)
