@@ -1,4 +1,3 @@
-# ruff: noqa: PTH, UP031, N815, BLE001
 # mypy: ignore-errors
 """What a stand-in workflow does when it is executed, by the name that its configuration gives."""
 

@@ -1,4 +1,3 @@
-# ruff: noqa: PTH, UP031, N815, BLE001
 # mypy: ignore-errors
 """The shape of the package's workflow classes: create, execute, stop, raise_from_status, and reports on the way."""
 
