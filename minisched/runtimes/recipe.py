@@ -49,7 +49,8 @@ class Recipe:
 def recipe_for(version: str | None, extras: Sequence[str] | None = None) -> Recipe:
     """The recipe of a version (2.0.7.0), of the newest release of a line (2.0) or of a server's version (2.0.7).
 
-    Without a version the newest of the newest line that is known to work; without extras the usual databases. Raises InvalidInput.
+    Without a version the newest of the newest line that is known to work; without extras the usual databases.
+    Raises InvalidInput.
     """
     chosen = DEFAULT_EXTRAS if extras is None else extras
     for extra in chosen:
