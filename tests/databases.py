@@ -10,6 +10,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -42,6 +43,7 @@ class Server:
     kind: str
     pattern: str
     admin: str
+    socket: Path
 
     def url(self, name: str) -> str:
         return self.pattern.format(name=name)
@@ -85,7 +87,9 @@ def postgresql_server() -> Iterator[Server]:
         )
         options = ["fsync=off", "listen_addresses=", f"unix_socket_directories={directory}", "max_connections=200"]
         settings = [word for option in options for word in ("-c", option)]
-        server = Server("postgresql", f"postgresql://postgres@/{{name}}?host={directory}", "postgres")
+        server = Server(
+            "postgresql", f"postgresql://postgres@/{{name}}?host={directory}", "postgres", directory / ".s.PGSQL.5432"
+        )
         command = [*user, str(binaries / "postgres"), "-D", str(data), *settings]
         with _running(command, directory, server, stop_signal=signal.SIGINT):
             yield server
@@ -98,7 +102,7 @@ def mariadb_server() -> Iterator[Server]:
     if program is None or install is None:
         skip_or_fail("MariaDB is not installed")
     with _directory(owner=None) as directory:
-        data, socket = directory / "data", directory / "socket"
+        data, listens_at = directory / "data", directory / "socket"
         user = pwd.getpwuid(os.getuid()).pw_name
         _run(
             [install, "--no-defaults", f"--datadir={data}", f"--user={user}", "--skip-test-db",
@@ -109,7 +113,7 @@ def mariadb_server() -> Iterator[Server]:
             program,
             "--no-defaults",
             f"--datadir={data}",
-            f"--socket={socket}",
+            f"--socket={listens_at}",
             f"--pid-file={directory / 'pid'}",
             f"--user={user}",
             "--skip-networking",
@@ -117,7 +121,7 @@ def mariadb_server() -> Iterator[Server]:
             "--innodb-buffer-pool-size=64M",
             "--max-connections=200",
         ]
-        server = Server("mariadb", f"mariadb://root@localhost/{{name}}?unix_socket={socket}", "mysql")
+        server = Server("mariadb", f"mariadb://root@localhost/{{name}}?unix_socket={listens_at}", "mysql", listens_at)
         with _running(command, directory, server, stop_signal=signal.SIGTERM):
             yield server
 
@@ -251,7 +255,15 @@ def _running(command: list[str], directory: Path, server: Server, *, stop_signal
         process.wait()
 
 
+def _accepts(path: Path) -> bool:
+    with closing(socket.socket(socket.AF_UNIX)) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
 def _answers(server: Server) -> bool:
+    # The MySQL driver forgets to close a Unix socket that refuses it.
+    if not _accepts(server.socket):
+        return False
     with closing(open_database(server.url(server.admin), busy_timeout_s=2)) as opened:
         try:
             opened.ping()

@@ -6,16 +6,16 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
+from minisched.domain.errors import ConfigurationError
 from minisched.domain.instant import from_ms, to_ms
 from minisched.domain.pipeline import Deployment
-from minisched.store.columns import digest, dump, load, storable
+from minisched.store.columns import canonical, digest, dump, load, storable
 from minisched.store.engine import DEPLOY_LOCK, Database
 from minisched.store.secrets import SecretBox
 from minisched.store.tables import deployments
 
 _BY_ID = select(deployments).where(deployments.c.id == bindparam("pipeline_id"))
 _BY_CLEAN_NAME = select(deployments).where(deployments.c.clean_name_hash == bindparam("clean_name_hash"))
-_PRESENT = select(deployments.c.content_hash, deployments.c.enabled).where(deployments.c.id == bindparam("pipeline_id"))
 
 
 class SqlDeploymentStore:
@@ -27,19 +27,19 @@ class SqlDeploymentStore:
 
     def upsert(self, deployment: Deployment) -> bool:
         """As the port says. Names, document and `enabled` make it the same, when it was deployed does not."""
-        fingerprint = content_hash(deployment, self._box)
-        if self._is_stored(deployment, fingerprint):
+        if self._is_stored(deployment):
             return False
-        row = self._row(deployment, fingerprint)
+        row = self._row(deployment)
         self._database.transact(lambda connection: self._put(connection, row))
         return True
 
-    def _is_stored(self, deployment: Deployment, fingerprint: str) -> bool:
-        with self._database.read() as connection:
-            present = connection.execute(_PRESENT, {"pipeline_id": deployment.id}).one_or_none()
-        return (
-            present is not None and present.content_hash == fingerprint and bool(present.enabled) == deployment.enabled
-        )
+    def _is_stored(self, deployment: Deployment) -> bool:
+        try:
+            stored = self.get(deployment.id)
+        except ConfigurationError:
+            # Sealed with a key that was lost: deploying again is how the secrets come back.
+            return False
+        return stored is not None and _same(stored, deployment)
 
     def _put(self, connection: Connection, row: dict[str, Any]) -> None:
         self._database.serialize(connection, DEPLOY_LOCK)
@@ -73,7 +73,7 @@ class SqlDeploymentStore:
         with self._database.read() as connection:
             return connection.execute(select(func.count()).select_from(deployments)).scalar_one()
 
-    def _row(self, deployment: Deployment, fingerprint: str) -> dict[str, Any]:
+    def _row(self, deployment: Deployment) -> dict[str, Any]:
         return {
             "id": deployment.id,
             "name": storable(deployment.name),
@@ -83,7 +83,6 @@ class SqlDeploymentStore:
             "pipeline_type": deployment.pipeline_type,
             "enabled": deployment.enabled,
             "deployed_at_ms": to_ms(deployment.deployed_at),
-            "content_hash": fingerprint,
             "document": dump(self._box.seal(deployment.document)),
         }
 
@@ -99,13 +98,10 @@ class SqlDeploymentStore:
         )
 
 
-def content_hash(deployment: Deployment, box: SecretBox) -> str:
-    """What two equal deployments have in common, except whether they are enabled and when they were deployed."""
-    return box.fingerprint(
-        {
-            "name": deployment.name,
-            "fqn": deployment.fqn,
-            "pipelineType": deployment.pipeline_type,
-            "document": deployment.document,
-        }
-    )
+def _same(one: Deployment, other: Deployment) -> bool:
+    """Compared as JSON, where 1 and true are two things."""
+    return _identity(one) == _identity(other) and canonical(one.document) == canonical(other.document)
+
+
+def _identity(deployment: Deployment) -> tuple[str, str, str, bool]:
+    return deployment.name, deployment.fqn, deployment.pipeline_type, deployment.enabled

@@ -15,6 +15,7 @@ from minisched.domain.errors import ConfigurationError
 from minisched.domain.pipeline import Document
 from minisched.store.columns import dump, load, prefix_range, storable
 from minisched.store.engine import Database, open_database
+from minisched.store.rotation import rotate_sandbox
 from minisched.store.secrets import SecretBox
 from minisched.store.tables import documents, sandbox_metadata
 from minisched.store.upsert import upsert
@@ -83,6 +84,10 @@ class SqlDocumentStore:
 
     def clear(self) -> None:
         self._database.transact(lambda connection: connection.execute(delete(documents)))
+
+    def rotate(self) -> int:
+        """Seal every secret again with the first key of the box; see `rotation.rotate`."""
+        return rotate_sandbox(self._database, self._box)
 
     def close(self) -> None:
         """Give back the file."""

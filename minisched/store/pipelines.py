@@ -9,13 +9,14 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from minisched.domain.errors import PipelineNotFound, VersionConflict
 from minisched.domain.pipeline import Pipeline
 from minisched.ports import PipelinePage, PipelineQuery
-from minisched.store.columns import bounded, digest, dump, key_of, load, storable, text_at
+from minisched.store.columns import bounded, canonical, digest, dump, key_of, load, storable, text_at
 from minisched.store.engine import Database
 from minisched.store.pipeline_pages import read_page
 from minisched.store.secrets import SecretBox
 from minisched.store.tables import pipeline_statuses, pipeline_versions, pipelines
 
 _BY_ID = select(pipelines.c.document).where(pipelines.c.id == bindparam("pipeline_id"))
+_BY_ID_LOCKED = _BY_ID.with_for_update()
 _BY_FQN = select(pipelines.c.document).where(pipelines.c.fqn_hash == bindparam("fqn_hash"))
 _VERSIONS = (
     select(pipeline_versions.c.document)
@@ -37,13 +38,14 @@ class SqlPipelineStore:
 
     def replace(self, pipeline: Pipeline, *, expected: Pipeline) -> None:
         row = self._row(pipeline)
-        expected_hash = self._box.fingerprint(expected.document)
-        if_unchanged = update(pipelines).where(pipelines.c.id == expected.id, pipelines.c.content_hash == expected_hash)
 
         def replace(connection: Connection) -> None:
-            if not connection.execute(if_unchanged.values(**row)).rowcount:
-                self._document(connection, expected.id)
+            stored = connection.execute(_BY_ID_LOCKED, {"pipeline_id": expected.id}).scalar_one_or_none()
+            if stored is None:
+                raise _not_found(expected.id)
+            if canonical(self._box.unseal(load(stored))) != canonical(expected.document):
                 raise VersionConflict(f"Pipeline {expected.fqn} was changed by somebody else meanwhile.")
+            connection.execute(update(pipelines).where(pipelines.c.id == expected.id).values(**row))
             if pipeline.version > expected.version:
                 connection.execute(insert(pipeline_versions), self._version_row(expected))
 
@@ -117,7 +119,6 @@ class SqlPipelineStore:
             "deleted": pipeline.deleted,
             "version": str(pipeline.version),
             "updated_at_ms": bounded(int(document.get("updatedAt") or 0)),
-            "content_hash": self._box.fingerprint(document),
             "document": dump(self._box.seal(document)),
         }
 

@@ -7,7 +7,6 @@ putting a new one in front, sealing everything again (`rotation.py`) and then dr
 from __future__ import annotations
 
 import hashlib
-import hmac
 import os
 import re
 import secrets
@@ -19,7 +18,6 @@ from cryptography.fernet import Fernet, InvalidToken
 from minisched.domain.errors import ConfigurationError
 from minisched.domain.pipeline import Document
 from minisched.domain.secrets import map_secrets
-from minisched.store.columns import canonical
 
 _SEALED = re.compile(r"enc:([0-9a-f]{8}):(.+)", re.DOTALL)
 _SEPARATORS = re.compile(r"[\s,]+")
@@ -34,7 +32,6 @@ class SecretBox:
             raise ConfigurationError("There is no key to encrypt secrets with.", field="secrets.key")
         self._boxes = {key_id(key): _fernet(key) for key in keys}
         self._id = key_id(keys[0])
-        self._fingerprint_key = hashlib.sha256(b"minisched fingerprint" + keys[0].encode()).digest()
 
     @property
     def id(self) -> str:
@@ -70,10 +67,6 @@ class SecretBox:
                 field="secrets.key",
                 hint="Deploy or save the pipeline again with its secrets, or restore a backup of the database.",
             ) from error
-
-    def fingerprint(self, document: Document) -> str:
-        """Equal for equal documents; tells nothing about the secrets in them to someone without the key."""
-        return hmac.new(self._fingerprint_key, canonical(document).encode(), hashlib.sha256).hexdigest()
 
 
 def _unknown_key(wanted: str, known: tuple[str, ...]) -> ConfigurationError:
