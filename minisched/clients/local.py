@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from datetime import datetime
 from uuid import UUID, uuid4
 
 from minisched.clients.log_pages import read_page
@@ -221,6 +222,7 @@ def new_run(
     runtime: str,
     requested_by: str,
     overrides: Document | None = None,
+    scheduled_for: datetime | None = None,
 ) -> Run:
     """A queued run of the deployment, with the limits that its airflowConfig asks for (contract §4.2)."""
     limits = deployment.airflow_config
@@ -233,6 +235,7 @@ def new_run(
         service_fqn=deployment.service_fqn,
         kind=kind,
         enqueued_at=clock.now(),
+        scheduled_for=scheduled_for,
         max_active_runs=max(1, int(limits.get("maxActiveRuns") or 1)),
         timeout_s=limits.get("workflowTimeout") or None,
         requested_by=requested_by,

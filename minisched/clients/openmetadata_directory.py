@@ -20,18 +20,23 @@ class OpenMetadataDirectory:
         self._timeouts = timeouts
 
     def resolve(self, entity_type: str, entity_id: str) -> EntityRef:
-        path = f"/v1/{_collection(entity_type)}/{quote(entity_id, safe='')}"
+        return self._look_up(entity_type, quote(entity_id, safe=""), entity_id)
+
+    def resolve_by_name(self, entity_type: str, fqn: str) -> EntityRef:
+        return self._look_up(entity_type, f"name/{quote(fqn, safe='')}", fqn)
+
+    def _look_up(self, entity_type: str, path: str, asked: str) -> EntityRef:
         with openmetadata_client(self._connection, self._timeouts) as client:
             try:
-                found = document_of(checked(client.get(path)))
+                found = document_of(checked(client.get(f"/v1/{_collection(entity_type)}/{path}")))
             except EntityNotFound:
                 found = None
         if not found:
-            raise EntityNotFound(f"{entity_type} instance for {entity_id} not found")
-        name = str(found.get("name") or entity_id)
+            raise EntityNotFound(f"{entity_type} instance for {asked} not found")
+        name = str(found.get("name") or asked)
         fqn = str(found.get("fullyQualifiedName") or name)
         extra: Document = {key: found[key] for key in ("displayName", "description", "deleted", "href") if key in found}
-        return EntityRef(id=entity_id, type=entity_type, name=name, fully_qualified_name=fqn, extra=extra)
+        return EntityRef(id=str(found["id"]), type=entity_type, name=name, fully_qualified_name=fqn, extra=extra)
 
 
 def _collection(entity_type: str) -> str:

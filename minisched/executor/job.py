@@ -38,13 +38,14 @@ class JobBuilder:
             "overrides": run.overrides,
         }
 
-    def workflow_job(self, job_id: str, config: Document, kind: str | None) -> Document:
-        """The job of a workflow file, which names its server itself."""
-        return {**self._common(job_id), "task": "workflow", "config": config, "workflow": kind}
-
     def _common(self, run_id: str) -> Document:
         return {
             "run_id": run_id,
             "workflow_classes": self._workflow_classes,
             "environment": self._environment,
         }
+
+
+def workflow_job(job_id: str, config: Document, kind: str | None, environment: Mapping[str, str]) -> Document:
+    """The job of a workflow file: it names its server itself, and its kind is deduced when None is given."""
+    return {"run_id": job_id, "task": "workflow", "config": config, "workflow": kind, "environment": dict(environment)}

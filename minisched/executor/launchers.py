@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import subprocess
 import threading
@@ -39,12 +40,13 @@ class RuntimeSpec:
 
 @dataclass(frozen=True, slots=True)
 class LauncherOptions:
-    """How launchers are started; `python_path` and `environment` are for connectors that people wrote themselves."""
+    """How launchers are started; `python_path`, `preload` (modules) and `environment` serve connectors of one's own."""
 
     spares: int = 2
     linger_s: float = 60.0
     start_timeout_s: float = 120.0
     python_path: tuple[str, ...] = ()
+    preload: tuple[str, ...] = ()
     environment: Mapping[str, str] | None = None
 
 
@@ -64,6 +66,8 @@ class Launcher:
         on_change: Callable[[], None],
     ) -> None:
         self._name = name
+        # A runtime may be named by a path, which no file can be.
+        self._label = re.sub(r"\W+", "_", name).strip("_") or "runtime"
         self._resolve = resolve
         self._directory = directory
         self._options = options
@@ -190,13 +194,13 @@ class Launcher:
     def _found(self, spec: RuntimeSpec) -> LauncherClient | None:
         """A launcher that an earlier server left behind; those of another fingerprint or protocol are retired."""
         found = None
-        for path in sorted(self._directory.glob(f"{self._name}-*.sock")):
+        for path in sorted(self._directory.glob(f"{self._label}-*.sock")):
             try:
                 client = LauncherClient(path)
             except OrchestratorUnavailable:
                 path.unlink(missing_ok=True)
                 continue
-            current = path.name.startswith(f"{self._name}-{spec.fingerprint}-") and client.speaks_our_protocol
+            current = path.name.startswith(f"{self._label}-{spec.fingerprint}-") and client.speaks_our_protocol
             if found is None and current and client.hello.get("state") == "ready":
                 found, self._path = client, path
             else:
@@ -206,11 +210,13 @@ class Launcher:
         return found
 
     def _started(self, spec: RuntimeSpec) -> LauncherClient:
-        path = self._directory / f"{self._name}-{spec.fingerprint}-{secrets.token_hex(4)}.sock"
-        log_path = self._directory / f"{self._name}.log"
+        path = self._directory / f"{self._label}-{spec.fingerprint}-{secrets.token_hex(4)}.sock"
+        log_path = self._directory / f"{self._label}.log"
         command = [str(spec.python), str(_WORKER), "launcher", "--socket", str(path), "--runtime", self._name]
         command += ["--generation", path.stem.rsplit("-", 1)[1], "--spares", str(self._options.spares)]
         command += ["--linger-s", str(self._options.linger_s)]
+        if self._options.preload:
+            command += ["--preload", ",".join(self._options.preload)]
         for entry in self._options.python_path:
             command += ["--path", entry]
         with open(log_path, "ab", opener=_private) as output:

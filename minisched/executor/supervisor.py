@@ -24,7 +24,7 @@ from minisched.domain.outcome import classify, outcome, stopped_in_queue
 from minisched.domain.pipeline import Document
 from minisched.domain.run import Outcome, ProcessIdentity, Run, RunReason, RunState
 from minisched.executor import processes
-from minisched.executor.launcher_client import AlreadyStarted, SpawnLimits
+from minisched.executor.launcher_client import AlreadyStarted, LauncherClient, SpawnLimits
 from minisched.executor.launchers import Launcher
 from minisched.executor.run_directory import RunDirectories
 from minisched.ports import Clock, RunQuery, RunStore, RuntimeStatus
@@ -161,6 +161,13 @@ class Supervisor:
     def live_counters(self, run_id: str) -> list[Document]:
         record = self._directories.record(run_id, protocol.PROGRESS_FILE) or {}
         return list(record.get("steps") or [])
+
+    def connect(self, runtime: str) -> LauncherClient:
+        """A connection of the caller's own to the runtime's launcher. Raises OrchestratorUnavailable."""
+        launcher = self._launchers.get(runtime)
+        if launcher is None:
+            raise OrchestratorUnavailable(f"The runtime {runtime} was not started.", hint="Try again.")
+        return launcher.connect()
 
     def statuses(self) -> list[RuntimeStatus]:
         return [launcher.status() for launcher in list(self._launchers.values())]

@@ -1,0 +1,6 @@
+"""The composition root: settings become objects, objects become a server; the only room that knows everyone."""
+
+from minisched.app.node import serve
+from minisched.app.single_workflow import run_workflow
+
+__all__ = ["run_workflow", "serve"]

@@ -1,0 +1,279 @@
+"""One server: built from settings, started, drained and closed in an order that loses nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from datetime import datetime, timedelta
+
+import structlog
+from litestar import Litestar
+
+from minisched import __version__
+from minisched.api.dependencies import ApiDependencies
+from minisched.api.server import create_api
+from minisched.app.catalog import SandboxCatalog, configured_connection, own_connection, own_url, secret_box
+from minisched.app.execution import LauncherFactory, spawn_limits, supervisor_options
+from minisched.clients.connection import ConnectionSource
+from minisched.clients.host_address import outgoing_address
+from minisched.clients.local import LocalClient, new_run
+from minisched.clients.noop import NoopClient
+from minisched.clients.openmetadata import OpenMetadataReporter
+from minisched.clients.openmetadata_directory import OpenMetadataDirectory
+from minisched.clients.openmetadata_http import Timeouts
+from minisched.domain import schedule as schedules
+from minisched.domain.errors import StoreUnavailable
+from minisched.domain.outcome import stopped_in_queue
+from minisched.domain.pipeline import Deployment
+from minisched.domain.run import Run, RunKind, RunState, StopRequest
+from minisched.executor.automations import AutomationChildren
+from minisched.executor.job import JobBuilder
+from minisched.executor.reporting import OutboxOptions, OutboxSender
+from minisched.executor.retention import Retention
+from minisched.executor.run_directory import RunDirectories
+from minisched.executor.supervisor import Supervisor
+from minisched.instance_lock import instance_lock
+from minisched.observability import configure_logging
+from minisched.operations.use_cases import use_cases
+from minisched.ports import EntityDirectory, PipelineServiceClient, RunQuery
+from minisched.scheduler import Scheduler
+from minisched.serving import bind, serve_until_signalled
+from minisched.settings import Settings, prepare_data_dir
+from minisched.store import migrations
+from minisched.store.deployments import SqlDeploymentStore
+from minisched.store.engine import Database, open_database
+from minisched.store.outbox import SqlOutbox
+from minisched.store.pipelines import SqlPipelineStore
+from minisched.store.runs import SqlRunStore
+from minisched.store.statuses import SqlPipelineStatusStore
+from minisched.system_clock import SystemClock
+
+log = structlog.get_logger(__name__)
+
+# After the grace and the KILL, a caller of kill waits this much longer for the proof that nothing is left.
+_PROOF_S = 20.0
+_AUTOMATION_TIMEOUT_S = 180.0
+
+
+def serve(settings: Settings) -> int:
+    """Run the server until it is told to stop; the exit code. Raises ConfigurationError when it cannot start."""
+    configure_logging(settings.logging.format, settings.logging.level)
+    prepare_data_dir(settings.data_dir)
+    for warning in settings.warnings():
+        log.warning("settings.doubtful", warning=warning)
+    with instance_lock(settings.data_dir / "server.lock"), bind(settings.server.host, settings.server.port) as listener:
+        stopping = threading.Event()
+        with contextlib.closing(Node(settings, own_url(listener), stopping)) as node:
+            node.start()
+            log.info("server.ready", url=node.url, data_dir=str(settings.data_dir), version=__version__)
+            serve_until_signalled(node.api, listener, grace_s=settings.server.shutdown_grace_s, stopping=stopping)
+            node.drain()
+    log.info("server.stopped")
+    return 0
+
+
+class Node:
+    """Everything of one server, built but not started. `url` is where its own runs reach it."""
+
+    def __init__(self, settings: Settings, url: str, stopping: threading.Event) -> None:
+        self.url = url
+        self._settings = settings
+        self._clock = SystemClock()
+        self._box = secret_box(settings)
+        self._database = _prepared_database(settings)
+        self._catalog = SandboxCatalog(settings, url, self._box, self._supervisor_version)
+        self._deployments = SqlDeploymentStore(self._database, self._box)
+        self._runs = SqlRunStore(self._database, self._box, self._clock)
+        self._outbox = SqlOutbox(self._database)
+        self._directories = RunDirectories(settings.data_dir / "runs")
+        self._source = ConnectionSource(own_connection(settings, url))
+        self._launchers = LauncherFactory(settings)
+        self._supervisor = self._make_supervisor()
+        self._scheduler = self._make_scheduler()
+        self._sender = self._make_sender()
+        self._retention = Retention(
+            runs=self._runs,
+            directories=self._directories,
+            clock=self._clock,
+            retention=timedelta(days=settings.executor.retention_days),
+        )
+        self.api = self._make_api(stopping)
+
+    def start(self) -> None:
+        """Account for what an earlier server left, then ring and report; traffic comes after this (D4)."""
+        self._supervisor.start()
+        if self._settings.scheduler.enabled:
+            self._scheduler.start()
+        self._sender.start()
+        self._retention.start()
+
+    def drain(self) -> None:
+        """What the settings want to become of running runs before the server leaves."""
+        self._supervisor.drain()
+        wait_s = 0.0
+        if self._settings.executor.drain == "wait":
+            wait_s = self._settings.executor.drain_wait_s
+        elif self._settings.executor.drain == "stop":
+            self._stop_everything()
+            wait_s = self._settings.executor.stop_grace_s + _PROOF_S
+        running = [run.id for run in self._runs.search(RunQuery(states=(RunState.RUNNING,), limit=10_000))]
+        if running and wait_s:
+            log.info("server.draining", runs=len(running), at_most_s=wait_s)
+            self._supervisor.await_end(running, timeout_s=wait_s)
+
+    def close(self) -> None:
+        """Stop every thread and give everything back; runs that still go on belong to their guards."""
+        self._scheduler.close()
+        self._supervisor.close()
+        self._sender.close()
+        self._retention.close()
+        self._catalog.close()
+        self._database.close()
+
+    def _stop_everything(self) -> None:
+        stop = StopRequest(at=self._clock.now(), by="minisched", why="the server was stopped with executor.drain: stop")
+        active = self._runs.search(RunQuery(states=(RunState.QUEUED, RunState.RUNNING), limit=10_000))
+        self._runs.request_stop([run.id for run in active], stop, stopped_in_queue(stop))
+        self._supervisor.wake()
+
+    # --- parts ------------------------------------------------------------------------------------------------------
+
+    def _make_supervisor(self) -> Supervisor:
+        settings = self._settings
+        jobs = JobBuilder(
+            deployments=self._deployments,
+            complete=self._source.complete,
+            workflow_classes=settings.runtime.workflow_classes,
+            environment=settings.runtime.environment,
+        )
+        return Supervisor(
+            runs=self._runs,
+            directories=self._directories,
+            launcher_of=lambda name: self._launchers.make(name, self._wake),
+            default_runtime=settings.runtime.default,
+            job_of=jobs.job_of,
+            options=supervisor_options(settings),
+            clock=self._clock,
+            on_finished=lambda _: self._sender.wake(),
+        )
+
+    def _wake(self) -> None:
+        self._supervisor.wake()
+
+    def _supervisor_version(self) -> str | None:
+        return next((status.version for status in self._supervisor.statuses() if status.version), None)
+
+    def _make_scheduler(self) -> Scheduler:
+        return Scheduler(
+            deployments=self._deployments,
+            runs=self._runs,
+            executor=self._supervisor,
+            run_of=self._scheduled_run,
+            clock=self._clock,
+            misfire_grace_s=self._settings.scheduler.misfire_grace_s,
+        )
+
+    def _scheduled_run(self, deployment: Deployment, run_id: str, scheduled_for: datetime) -> Run:
+        return new_run(
+            deployment,
+            run_id=run_id,
+            kind=RunKind.SCHEDULED,
+            clock=self._clock,
+            runtime=self._settings.runtime.default,
+            requested_by="scheduler",
+            scheduled_for=scheduled_for,
+        )
+
+    def _make_sender(self) -> OutboxSender:
+        outbox = self._settings.outbox
+        return OutboxSender(
+            outbox=self._outbox,
+            runs=self._runs,
+            deployments=self._deployments,
+            reporter=OpenMetadataReporter(complete=self._source.complete, timeouts=_timeouts(self._settings)),
+            clock=self._clock,
+            options=OutboxOptions(outbox.first_delay_s, outbox.max_delay_s, outbox.max_age_s),
+        )
+
+    def _make_client(self) -> PipelineServiceClient:
+        if self._settings.client == "noop":
+            return NoopClient()
+        default = self._settings.runtime.default
+        return LocalClient(
+            deployments=self._deployments,
+            runs=self._runs,
+            logs=self._directories,
+            executor=self._supervisor,
+            health=self._supervisor,
+            alarm=self._scheduler,
+            automations=AutomationChildren(
+                connect=lambda: self._supervisor.connect(default),
+                directories=self._directories,
+                limits=spawn_limits(self._settings, timeout_s=_AUTOMATION_TIMEOUT_S),
+                complete=self._source.complete,
+                clock=self._clock,
+            ),
+            clock=self._clock,
+            runtime_of=lambda _: default,
+            host_ip=self._host_ip,
+            kill_patience_s=self._settings.executor.stop_grace_s + _PROOF_S,
+        )
+
+    def _host_ip(self) -> str:
+        return self._settings.host_ip or outgoing_address(self._settings.openmetadata.host_port or self.url)
+
+    def _directory(self) -> EntityDirectory:
+        connection = configured_connection(self._settings)
+        if connection is not None:
+            return OpenMetadataDirectory(connection, _timeouts(self._settings))
+        return self._catalog.directory
+
+    def _make_api(self, stopping: threading.Event) -> Litestar:
+        settings = self._settings
+        client = self._make_client()
+        cases = use_cases(
+            pipelines=SqlPipelineStore(self._database, self._box),
+            statuses=SqlPipelineStatusStore(self._database, self._box),
+            deployments=self._deployments,
+            runs=self._runs,
+            logs=self._directories,
+            executor=self._supervisor,
+            client=client,
+            directory=self._directory(),
+            clock=self._clock,
+            validate_schedule=schedules.validate,
+        )
+        dependencies = ApiDependencies(
+            use_cases=cases,
+            outbox=self._outbox,
+            runtimes=self._supervisor,
+            readiness={"store": self._store_problem, "executor": self._executor_problem},
+            version=__version__,
+            bound_host=settings.server.host,
+            public_url=settings.server.public_url,
+            stopping=stopping,
+            max_body_bytes=settings.server.max_body_mb * 1024 * 1024,
+        )
+        return create_api(dependencies, self._catalog.routes if settings.sandbox.enabled else [])
+
+    def _store_problem(self) -> str | None:
+        try:
+            self._database.ping()
+        except StoreUnavailable as error:
+            return str(error)
+        return None
+
+    def _executor_problem(self) -> str | None:
+        return None if self._supervisor.healthy else "The supervisor's thread is not running."
+
+
+def _timeouts(settings: Settings) -> Timeouts:
+    return Timeouts(settings.openmetadata.connect_timeout_s, settings.openmetadata.read_timeout_s)
+
+
+def _prepared_database(settings: Settings) -> Database:
+    url = settings.database_url.get_secret_value()
+    prepared = migrations.prepare(url)
+    if prepared.upgraded:
+        log.info("database.upgraded", preparation=str(prepared))
+    return open_database(url, busy_timeout_s=settings.database.busy_timeout_s, pool_size=settings.database.pool_size)
