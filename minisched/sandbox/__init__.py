@@ -1,0 +1,1 @@
+"""The sandbox: a stand-in for an OpenMetadata server that keeps whatever entities a workflow sends it."""

@@ -1,0 +1,76 @@
+"""The sandbox as Litestar routers: a stand-in for an OpenMetadata server below /api/v1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from litestar import HttpMethod, MediaType, Request, Response, Router, get, route
+
+from minisched.domain.errors import Conflict, InvalidInput, MinischedError, NotFound, StoreUnavailable
+from minisched.ports import DocumentStore
+from minisched.sandbox.callers import caller_of
+from minisched.sandbox.calls import Call, path_segments, query_values
+from minisched.sandbox.dispatch import Dispatcher
+from minisched.sandbox.tree import export, kind_counts, tree
+
+MOUNT = "/api/v1"
+
+_STATUS: Mapping[type[MinischedError], int] = {NotFound: 404, Conflict: 409, InvalidInput: 400, StoreUnavailable: 503}
+_METHODS = [HttpMethod.GET, HttpMethod.POST, HttpMethod.PUT, HttpMethod.PATCH, HttpMethod.DELETE]
+
+
+def sandbox_routes(
+    documents: DocumentStore,
+    *,
+    server_version: Callable[[], str],
+    base_url: str,
+    bot_token: str,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> list[Router]:
+    """Routers that answer everything below /api/v1 but `services/ingestionPipelines`.
+
+    `server_version` is the release that runs are told (`2.0.7`, of the line of their runtime), `base_url` this API's
+    address without version (`http://127.0.0.1:8580/api`). Whoever presents `bot_token` as a bearer token is a run and
+    sees secrets in clear; all others see masks. The caller must let bodies be as large as workflows send them.
+    """
+    dispatcher = Dispatcher(documents, server_version=server_version, base_url=base_url, now=now)
+
+    @route(["/{rest:path}", "/services", "/services/{rest:path}"], http_method=_METHODS, sync_to_thread=True)
+    def catalog(request: Request[Any, Any, Any], body: bytes) -> Response[Any]:
+        answer = dispatcher.answer(_call(request, body, bot_token))
+        return Response(answer.body, status_code=answer.status, headers=dict(answer.headers))
+
+    @get("/minisched/sandbox", sync_to_thread=True)
+    def sandbox_kinds() -> dict[str, int]:
+        return kind_counts(documents)
+
+    @get("/minisched/sandbox/tree", sync_to_thread=True)
+    def sandbox_tree() -> dict[str, Any]:
+        return tree(documents)
+
+    @get("/minisched/sandbox/export", sync_to_thread=True, media_type=MediaType.TEXT)
+    def sandbox_export() -> str:
+        return "".join(f"{line}\n" for line in export(documents))
+
+    handlers = [catalog, sandbox_kinds, sandbox_tree, sandbox_export]
+    return [Router(MOUNT, route_handlers=handlers, exception_handlers={MinischedError: _error})]
+
+
+def _call(request: Request[Any, Any, Any], body: bytes, bot_token: str) -> Call:
+    scope = request.scope
+    raw_path = scope.get("raw_path") or scope["path"].encode()
+    return Call(
+        method=request.method,
+        segments=path_segments(raw_path, MOUNT),
+        repeated=query_values(scope.get("query_string", b"")),
+        body=body,
+        caller=caller_of(request.headers.get("authorization"), bot_token),
+    )
+
+
+def _error(_: Request[Any, Any, Any], error: MinischedError) -> Response[Any]:
+    """OpenMetadata's error shape; its clients take the code from the body (contract §3.17)."""
+    status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 400)
+    return Response({"code": status, "message": str(error)}, status_code=status)
