@@ -72,10 +72,9 @@ def is_closed(model_class: Any) -> bool:
 
 def is_wrapper(model_class: Any) -> bool:
     """True for a model that stands for a single value."""
-    return "__root__" in getattr(model_class, "__fields__", {}) or (
-        "root" in getattr(model_class, "model_fields", {}) and hasattr(model_class, "model_rebuild")
-        and any(base.__name__ == "RootModel" for base in model_class.__mro__)
-    )  # fmt: skip
+    if hasattr(model_class, "model_fields"):
+        return any(base.__name__ == "RootModel" for base in model_class.__mro__)
+    return "__root__" in model_class.__fields__
 
 
 def source_config_models(type_value: str | None) -> list[Any]:
