@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from anyio import to_thread
 from litestar import HttpMethod, MediaType, Request, Response, Router, get, route
 
 from minisched.domain.errors import Conflict, InvalidInput, MinischedError, NotFound, StoreUnavailable
@@ -37,9 +38,10 @@ def sandbox_routes(
     """
     dispatcher = Dispatcher(documents, server_version=server_version, base_url=base_url, now=now)
 
-    @route(["/{rest:path}", "/services", "/services/{rest:path}"], http_method=_METHODS, sync_to_thread=True)
-    def catalog(request: Request[Any, Any, Any], body: bytes) -> Response[Any]:
-        answer = dispatcher.answer(_call(request, body, bot_token))
+    # Async by hand: Litestar wraps a synchronous handler once per path, and calls only the outermost.
+    @route(["/{rest:path}", "/services", "/services/{rest:path}"], http_method=_METHODS)
+    async def catalog(request: Request[Any, Any, Any], body: bytes) -> Response[Any]:
+        answer = await to_thread.run_sync(dispatcher.answer, _call(request, body, bot_token))
         return Response(answer.body, status_code=answer.status, headers=dict(answer.headers))
 
     @get("/minisched/sandbox", sync_to_thread=True)
