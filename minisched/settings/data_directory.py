@@ -11,7 +11,9 @@ from minisched.domain.errors import ConfigurationError
 PRIVATE_DIRECTORY = 0o700
 _OTHERS = 0o077
 # A directory with one of these in it was made by us, so that its mode may be corrected.
-_OURS = frozenset({"minisched.db", "secret.key", "config.yaml", "runs", "runtimes", "launchers"})
+_OURS = frozenset(
+    {"minisched.db", "sandbox.db", "server.lock", "secret.key", "config.yaml", "runs", "runtimes", "launchers"}
+)
 
 
 def prepare_data_dir(path: Path) -> Path:

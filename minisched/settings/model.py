@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from cryptography.fernet import Fernet
 from pydantic import (
@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from minisched.domain.pipeline import PIPELINE_TYPES
+from minisched.domain.secrets import secret_values
 
 _DATABASE_URL = re.compile(r"(sqlite|postgresql|mysql|mariadb)(\+\w+)?://")
 _CLASS_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -366,6 +367,16 @@ class Settings(Section):
     @property
     def runtimes_directory(self) -> Path:
         return self.runtime.directory or self.data_dir / "runtimes"
+
+    def secret_values(self) -> list[str]:
+        """Every secret of the settings in clear, for those who keep secrets out of logs."""
+        given = (self.database.url, self.secrets.key, self.openmetadata.jwt_token)
+        values = [secret.get_secret_value() for secret in given if secret]
+        if self.secrets.key:
+            values += self.secrets.key.get_secret_value().split(",")
+        if self.database.url and (password := urlsplit(self.database.url.get_secret_value()).password):
+            values += [password, unquote(password)]
+        return [*values, *secret_values(self.runtime.environment)]
 
     def warnings(self) -> list[str]:
         """What is allowed but probably not meant, as sentences for people."""

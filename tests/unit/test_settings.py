@@ -304,6 +304,18 @@ class TestSecrets:
         assert CANARY not in repr(setting_values(settings))
         assert KEY not in repr(setting_values(settings))
 
+    def test_are_told_to_those_who_keep_them_out_of_logs(self, write: WriteFile) -> None:
+        file = write(
+            "database: {url: 'postgresql://u:p%40ssword@h/d'}\nopenmetadata: {jwt_token: a-token}\n"
+            f"secrets: {{key: '{KEY},{KEY}'}}\nruntime: {{environment: {{DB_PASSWORD: b, TZ: UTC}}}}\n"
+        )
+
+        values = load_settings(file, {}).secret_values()
+
+        assert {"p%40ssword", "p@ssword", "a-token", KEY, "b"} <= set(values)
+        assert "UTC" not in values
+        assert Settings(data_dir=file.parent).secret_values() == []
+
     def test_are_not_in_the_errors_of_pydantic_either(self) -> None:
         with pytest.raises(ValidationError) as raised:
             Settings.model_validate({"openmetadata": {"jwt_token": {CANARY: CANARY}}, "host_ip": CANARY})
