@@ -6,9 +6,9 @@ A field is `*` or a comma list of numbers, three-letter names (`jan`, `mon`), ra
 takes `L` (last day) and `LW` (last Monday-to-Friday day), day-of-week `fri#2` (second Friday) and `5L` (last Friday).
 When both day fields are restricted, a day has to match one of them; when one of them begins with `*`, both.
 
-cronsim decides which days match. The terms are checked here first, so that an error can name the field, the value and
-a remedy, and rewritten where cronsim reads them differently: wrap-around ranges (cronsim refuses them) and a step over
-a range of one value (`5-5/2`, which it takes for `5/2`).
+cronsim expands the fields and decides which days match. The terms are checked here first, so that an error can name the
+field, the value and a remedy, and rewritten where cronsim reads them otherwise: it refuses wrap-around ranges and takes
+a step over a range of one value (`5-5/2`) for `5/2`. Its own walk through time is not used: see `schedule.py`.
 """
 
 from __future__ import annotations
@@ -119,11 +119,7 @@ def _parse(text: str) -> Cron:
     minute, hour, *days = _normalised(text)
     calendar = _calendar(*days)
     if calendar is None:
-        _, _, day_of_month, month, _ = _split(text)
-        never = f"'{day_of_month} {month}'" if "#" not in text else "this combination of days"
-        raise InvalidSchedule(
-            f"'{text}' never fires: {never} never occurs.", field=CRON_FIELD, hint="Check day-of-month against month."
-        )
+        raise InvalidSchedule(f"'{text}' never fires.", field=CRON_FIELD, hint=_never_hint(text))
     wildcard = minute.startswith("*") or hour.startswith("*")
     return Cron(text, wildcard, _times(minute, hour), calendar)
 
@@ -151,6 +147,15 @@ def _normalised(text: str) -> list[str]:
     return [
         ",".join(_term(kind, term, part) for term in part.split(",")) for kind, part in zip(_FIELDS, parts, strict=True)
     ]
+
+
+def _never_hint(text: str) -> str:
+    _, _, day_of_month, month, day_of_week = _split(text)
+    if day_of_week == "*":
+        return f"'{day_of_month} {month}' never occurs: none of these months has such a day."
+    return (
+        f"'{day_of_month} {month} {day_of_week}' never occurs: as one begins with '*', both day fields have to match."
+    )
 
 
 def _split(text: str) -> list[str]:
@@ -231,7 +236,7 @@ def _value_hint(kind: _Field, text: str) -> str:
         return "Write '*' instead of '?'."
     if text == "":
         return "A value is missing beside a comma, a dash or a slash."
-    if text[:3] in kind.names:
+    if text.isalpha() and text[:3] in kind.names:
         return f"Did you mean '{text[:3]}'?"
     if text == "h":
         return "Write a number: there is no 'H' here; executor.slots keeps many pipelines from running at once."

@@ -16,12 +16,18 @@ times: at the first instant at which the local clock shows that time or a later 
 A *wildcard* schedule (`*/15 * * * *`, `0 * * * *`, `*/10 2 * * *`) fires whenever the local clock shows one of its
 times, so it follows the clock as it is.
 
-- `*/30 * * * *` fires every 30 minutes across both changes: nothing for 02:00 and 02:30 in spring, which do not exist,
-  and twice for 01:00 and 01:30 in autumn.
+- `*/30 * * * *` in America/New_York fires every 30 minutes across both changes: nothing for 02:00 and 02:30
+  in spring, which do not exist, and twice for 01:00 and 01:30 in autumn.
 - `0 */6 * * *` in Africa/Cairo has no 00:00 on 24 April 2026: 18:00, then 06:00.
 
-Debian's daemon sees only a clock that jumped, and takes a jump of more than three hours for a correction, after which
-it makes up for nothing. A zone's change is no correction, so here the two rules hold for changes of any size.
+Two differences, both on purpose. Debian makes up for several missing times one after the other; they are one instant
+here, and one run. Its daemon sees only a clock that jumped, and takes a jump of more than three hours for a correction
+after which nothing is made up for; a zone's change is no correction, so here both rules hold for any change.
+
+cronsim walks the same rules for fixed times, but not for wildcard schedules (as of 2.8): it misses times when clocks
+change by half an hour or at half past (Australia/Lord_Howe), and may then search for ever; it fires once too often
+when midnight does not exist on one of a schedule's days; it misses the second 23:01 to 23:59 of a night whose clocks
+go back past midnight. So the walk is ours: a zone's time is cut into stretches of constant offset (`zone.py`).
 
 `startDate` and `endDate` are the first and the last instant at which it may fire, both included. All arithmetic is done
 in UTC: Python compares two aware datetimes of the same zone by their wall clocks, which go wrong at every change.
@@ -198,7 +204,7 @@ class Schedule:
             raise InvalidSchedule(
                 f"endDate {self.end.isoformat()} is before startDate {self.start.isoformat()}.", field=END_FIELD
             )
-        if self.end and not self.next(self.start or _EARLIEST, 1):
+        if self.end and not self.next((self.start or _EARLIEST) - _TICK, 1):
             raise InvalidSchedule(
                 f"'{self.cron}' never fires between startDate and endDate {self.end.isoformat()}.", field=END_FIELD
             )
