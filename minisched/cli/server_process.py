@@ -127,14 +127,15 @@ class ServerProcess:
         """End the server, its launchers and their runs; returns when they are gone. Takes a bounded time."""
         if self._process is None:
             return
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        # One signal only, and its stdin open meanwhile: a second one would cut its clean-up short.
         self._process.terminate()
         try:
             self._process.wait(_STOPPED_WITHIN_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         end_launchers(self.data_dir, within_s=_LAUNCHERS_GONE_WITHIN_S)
 
 
