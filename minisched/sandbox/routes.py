@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from anyio import to_thread
 from litestar import HttpMethod, MediaType, Request, Response, Router, get, route
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import RawBody
 
 from minisched.domain.errors import Conflict, InvalidInput, MinischedError, NotFound, StoreUnavailable
 from minisched.ports import DocumentStore
@@ -19,6 +20,8 @@ from minisched.sandbox.tree import export, kind_counts, tree
 MOUNT = "/api/v1"
 
 _STATUS: Mapping[type[MinischedError], int] = {NotFound: 404, Conflict: 409, InvalidInput: 400, StoreUnavailable: 503}
+# Every path below the mount. Those of services are told apart because others answer for some of them.
+_PATHS = ("/{rest:path}", "/services", "/services/{rest:path}")
 _METHODS = [HttpMethod.GET, HttpMethod.POST, HttpMethod.PUT, HttpMethod.PATCH, HttpMethod.DELETE]
 
 
@@ -38,11 +41,14 @@ def sandbox_routes(
     """
     dispatcher = Dispatcher(documents, server_version=server_version, base_url=base_url, now=now)
 
-    # Async by hand: Litestar wraps a synchronous handler once per path, and calls only the outermost.
-    @route(["/{rest:path}", "/services", "/services/{rest:path}"], http_method=_METHODS)
-    async def catalog(request: Request[Any, Any, Any], body: bytes) -> Response[Any]:
-        answer = await to_thread.run_sync(dispatcher.answer, _call(request, body, bot_token))
-        return Response(answer.body, status_code=answer.status, headers=dict(answer.headers))
+    def catalog(path: str) -> HTTPRouteHandler:
+        # A handler of its own for each path: Litestar 2.25 wraps one of several paths twice when it is synchronous.
+        @route(path, http_method=_METHODS, sync_to_thread=True)
+        def answer(request: Request[Any, Any, Any], body: RawBody) -> Response[Any]:
+            found = dispatcher.answer(_call(request, body, bot_token))
+            return Response(found.body, status_code=found.status, headers=dict(found.headers))
+
+        return answer
 
     @get("/minisched/sandbox", sync_to_thread=True)
     def sandbox_kinds() -> dict[str, int]:
@@ -56,7 +62,8 @@ def sandbox_routes(
     def sandbox_export() -> str:
         return "".join(f"{line}\n" for line in export(documents))
 
-    handlers = [catalog, sandbox_kinds, sandbox_tree, sandbox_export]
+    catch_all = [catalog(path) for path in _PATHS]
+    handlers = [*catch_all, sandbox_kinds, sandbox_tree, sandbox_export]
     return [Router(MOUNT, route_handlers=handlers, exception_handlers={MinischedError: _error})]
 
 

@@ -1,0 +1,106 @@
+"""A sandbox served on a free port, with the least of an API for ingestion pipelines beside it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from litestar import HttpMethod, Litestar, Request, Response, Router, put, route
+from litestar.params import RawBody
+from litestar.types import ASGIApp, Message, Receive, Send
+
+from minisched.domain.pipeline import Document
+from minisched.ports import DocumentStore
+from minisched.sandbox.calls import path_segments
+from minisched.sandbox.routes import sandbox_routes
+from minisched.serving import bind, serving_in_background
+
+TOKEN = "bot-token-of-the-tests"
+MOUNT = "/api/v1/services/ingestionPipelines"
+
+
+@dataclass
+class SandboxServer:
+    """Where it listens (`url` is the API without version), what it keeps, and every request with its status."""
+
+    url: str
+    documents: DocumentStore
+    requests: list[tuple[str, str, int]] = field(default_factory=list)
+    statuses: list[Document] = field(default_factory=list)
+
+    @property
+    def connection(self) -> Document:
+        """The openMetadataServerConnection of a run against this server."""
+        return {
+            "hostPort": self.url,
+            "authProvider": "openmetadata",
+            "securityConfig": {"jwtToken": TOKEN},
+        }
+
+    def refused(self) -> list[tuple[str, str, int]]:
+        """Requests that were answered with an error."""
+        return [request for request in self.requests if request[2] >= 400]
+
+
+@contextmanager
+def serving(documents: DocumentStore, version: str = "2.0.7") -> Iterator[SandboxServer]:
+    with bind("127.0.0.1", 0) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
+        server = SandboxServer(url, documents)
+        routes = sandbox_routes(documents, server_version=lambda: version, base_url=url, bot_token=TOKEN)
+        app = Litestar(
+            [*routes, _pipelines(server)],
+            openapi_config=None,
+            logging_config=None,
+            request_max_body_size=None,
+        )
+        with serving_in_background(_noting(app, server), listener, stopping=threading.Event()):
+            yield server
+
+
+def _noting(app: ASGIApp, server: SandboxServer) -> Any:
+    async def noting(scope: Any, receive: Receive, send: Send) -> None:
+        async def note(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                server.requests.append((scope["method"], scope["raw_path"].decode(), message["status"]))
+            await send(message)
+
+        await app(scope, receive, note)
+
+    return noting
+
+
+def _pipelines(server: SandboxServer) -> Router:
+    """Pipelines are made by PUT; a status that was not put is an empty answer; everything else is taken and dropped."""
+    pipelines: dict[str, Document] = {}
+
+    @route("/{rest:path}", http_method=[HttpMethod.GET, HttpMethod.PUT, HttpMethod.POST], sync_to_thread=True)
+    def pipelines_api(request: Request[Any, Any, Any], body: RawBody) -> Response[Any]:
+        segments = path_segments(request.scope["raw_path"], MOUNT)
+        if request.method == "PUT" and segments[1:] == ["pipelineStatus"]:
+            server.statuses.append(json.loads(body))
+        if request.method == "GET" and segments[0] == "name":
+            found = pipelines.get(segments[1])
+            absent = {"code": 404, "message": f"ingestionPipeline instance for {segments[1]} not found"}
+            return Response(found or absent, status_code=200 if found else 404)
+        if request.method == "GET" and segments[1:2] == ["pipelineStatus"]:
+            known = [status for status in server.statuses if status["runId"] == segments[2]]
+            return Response(known[-1] if known else None, status_code=200)
+        return Response(None, status_code=200)
+
+    @put("/", sync_to_thread=True)
+    def make(data: Document) -> Document:
+        return _made(pipelines, data)
+
+    return Router(MOUNT, route_handlers=[pipelines_api, make])
+
+
+def _made(pipelines: dict[str, Document], request: Document) -> Document:
+    fqn = f"{request['service'].get('fullyQualifiedName') or request['service'].get('name')}.{request['name']}"
+    pipelines[fqn] = {**request, "id": str(uuid.uuid4()), "fullyQualifiedName": fqn}
+    return pipelines[fqn]
