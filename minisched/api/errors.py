@@ -98,16 +98,22 @@ def _http_message(request: AnyRequest, error: HTTPException) -> str:
         case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             return "The request body is too large."
     if isinstance(error, ValidationException) and isinstance(error.extra, list):
-        return "; ".join(_parameter_problem(problem) for problem in error.extra)
+        return "; ".join(_parameter_problem(request, problem) for problem in error.extra)
     return str(error.detail)
 
 
-def _parameter_problem(problem: Any) -> str:
-    """`query param limit: Expected `int`, got `str``: names the parameter, never its value."""
+def _parameter_problem(request: AnyRequest, problem: Any) -> str:
+    """`limit: Expected `int`, got `str``: names the parameter, and its value only where it is one of a few words."""
     if not isinstance(problem, dict):
         return "Invalid parameter"
-    source = f"{problem['source']} param " if problem.get("source") else ""
-    return f"{source}{problem.get('key', '')}: {problem.get('message', 'invalid')}"
+    return f"{_wire_name(request, str(problem.get('key', '')))}: {problem.get('message', 'is invalid')}"
+
+
+def _wire_name(request: AnyRequest, parameter: str) -> str:
+    """The name by which callers know a handler's parameter: `sortOrder` for `sort_order`."""
+    handler = request.scope.get("route_handler")
+    known = handler.parsed_fn_signature.parameters.get(parameter) if handler is not None else None
+    return str(getattr(known and known.kwarg_definition, "name", None) or parameter)
 
 
 def _unexpected(request: AnyRequest, error: Exception) -> Response[Document]:
