@@ -113,6 +113,15 @@ def _first_line(error: DBAPIError) -> str:
     return lines[0] if lines else type(error.orig).__name__
 
 
+def _unusable_file(error: DBAPIError) -> ConfigurationError | None:
+    reason = _first_line(error)
+    if "not a database" in reason:
+        return ConfigurationError("The file is not a database of SQLite.", field="database.url")
+    if "malformed" in reason:
+        return ConfigurationError("The database file is damaged.", hint="Restore a backup of it.")
+    return None
+
+
 def _unavailable(error: DBAPIError) -> StoreUnavailable:
     reason = _first_line(error)
     if "database is locked" in reason:
@@ -133,6 +142,8 @@ def _translate(error: SQLAlchemyError) -> MinischedError | None:
         return meaning() if meaning else None
     if isinstance(error, DataError):
         return InvalidInput(f"A value does not fit into the database: {_first_line(error)}")
+    if (unusable := _unusable_file(error)) is not None:
+        return unusable
     if _is_deadlock(error):
         return Deadlock()
     if _schema_is_missing(error):

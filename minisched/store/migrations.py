@@ -57,6 +57,9 @@ def head() -> str:
 def current(url: str) -> str | None:
     """The revision of the database; None when it is empty. Raises ConfigurationError when it is not a database of
     ours, StoreUnavailable."""
+    parsed = parse_url(url)
+    if parsed.get_backend_name() == "sqlite" and not path_of(parsed).exists():
+        return None
     with closing(open_database(url)) as database:
         return _revision(database)
 

@@ -89,7 +89,7 @@ def _fernet(key: str) -> Fernet:
         raise ConfigurationError(
             "This is not a Fernet key.",
             field="secrets.key",
-            hint="Make one with `minisched secrets new-key`: 32 random bytes in URL-safe base64.",
+            hint="It is 32 random bytes in URL-safe base64: openssl rand -base64 32 | tr +/ -_",
         ) from error
 
 

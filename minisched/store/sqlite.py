@@ -103,14 +103,16 @@ def _configure(connection: Any, synchronous: str) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     try:
+        # The first statement that reads the file: refuses what is no database.
         _expect(cursor, "PRAGMA journal_mode=WAL", "wal")
         cursor.execute(f"PRAGMA synchronous={synchronous}")
         cursor.execute("PRAGMA foreign_keys=ON")
         _expect(cursor, "PRAGMA foreign_keys", 1)
         cursor.execute(f"PRAGMA wal_autocheckpoint={_AUTOCHECKPOINT_PAGES}")
         cursor.execute(f"PRAGMA journal_size_limit={_WAL_LIMIT_BYTES}")
-    finally:
-        cursor.close()
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _expect(cursor: Any, pragma: str, wanted: object) -> None:
