@@ -90,6 +90,7 @@ class Node:
         self._launchers = LauncherFactory(settings)
         self._supervisor = self._make_supervisor()
         self._scheduler = self._make_scheduler()
+        self._reporter = OpenMetadataReporter(complete=self._source.complete, timeouts=_timeouts(settings))
         self._sender = self._make_sender()
         self._retention = Retention(
             runs=self._runs,
@@ -126,6 +127,7 @@ class Node:
         self._scheduler.close()
         self._supervisor.close()
         self._sender.close()
+        self._reporter.close()
         self._retention.close()
         self._catalog.close()
         self._database.close()
@@ -190,7 +192,7 @@ class Node:
             outbox=self._outbox,
             runs=self._runs,
             deployments=self._deployments,
-            reporter=OpenMetadataReporter(complete=self._source.complete, timeouts=_timeouts(self._settings)),
+            reporter=self._reporter,
             clock=self._clock,
             options=OutboxOptions(outbox.first_delay_s, outbox.max_delay_s, outbox.max_age_s),
         )

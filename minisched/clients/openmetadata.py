@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import httpx
 
-from minisched.clients.openmetadata_http import Timeouts, checked, document_of, openmetadata_client
+from minisched.clients.openmetadata_http import KeptClients, Timeouts, checked, document_of
 from minisched.domain.instant import to_ms
 from minisched.domain.pipeline import Document
 from minisched.domain.run import TERMINAL_STATES, Run, RunReason, RunState
@@ -20,13 +20,16 @@ class OpenMetadataReporter:
 
     def __init__(self, *, complete: Callable[[Document], Document], timeouts: Timeouts) -> None:
         self._complete = complete
-        self._timeouts = timeouts
+        self._clients = KeptClients(timeouts)
+
+    def close(self) -> None:
+        self._clients.close()
 
     def report(self, run: Run, pipeline: Document) -> None:
         connection = self._complete(pipeline)["openMetadataServerConnection"]
         fqn = quote(str(pipeline.get("fullyQualifiedName") or run.pipeline_fqn), safe="")
         path = f"/v1/services/ingestionPipelines/{fqn}/pipelineStatus"
-        with openmetadata_client(connection, self._timeouts) as client:
+        with self._clients.client(connection) as client:
             row = document_of(checked(client.get(f"{path}/{run.id}")))
             if row and row.get("pipelineState") in _TERMINAL_WORDS and row.get("endDate"):
                 return

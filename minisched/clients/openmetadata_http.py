@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
 
 import httpx
 
 from minisched.domain.errors import EntityNotFound, OrchestratorRejected, OrchestratorUnavailable
 from minisched.domain.pipeline import Document
+
+_MOST_CLIENTS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,21 +25,46 @@ class Timeouts:
     read_s: float
 
 
+class KeptClients:
+    """Clients with the address, token and TLS rules of connections, kept open between calls; for one thread."""
+
+    def __init__(self, timeouts: Timeouts) -> None:
+        self._timeouts = timeouts
+        self._clients: dict[str, httpx.Client] = {}
+
+    @contextmanager
+    def client(self, connection: Document) -> Iterator[httpx.Client]:
+        """Raises OrchestratorUnavailable for whatever goes wrong in the block; redirects are not followed."""
+        base = str(connection["hostPort"]).rstrip("/")
+        try:
+            yield self._client_of(base, connection)
+        except (httpx.HTTPError, OSError) as error:
+            raise OrchestratorUnavailable(f"OpenMetadata at {base} does not answer: {error}") from error
+
+    def close(self) -> None:
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
+
+    def _client_of(self, base: str, connection: Document) -> httpx.Client:
+        key = json.dumps(connection, sort_keys=True)
+        if key not in self._clients:
+            if len(self._clients) >= _MOST_CLIENTS:
+                self.close()
+            token = (connection.get("securityConfig") or {}).get("jwtToken")
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            timeout = httpx.Timeout(self._timeouts.read_s, connect=self._timeouts.connect_s)
+            self._clients[key] = httpx.Client(
+                base_url=base, headers=headers, timeout=timeout, verify=_verify(connection)
+            )
+        return self._clients[key]
+
+
 @contextmanager
 def openmetadata_client(connection: Document, timeouts: Timeouts) -> Iterator[httpx.Client]:
-    """A client with the connection's address, token and TLS rules.
-
-    Raises OrchestratorUnavailable for whatever goes wrong on the way there and back. Redirects are not followed.
-    """
-    token = (connection.get("securityConfig") or {}).get("jwtToken")
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    base = str(connection["hostPort"]).rstrip("/")
-    timeout = httpx.Timeout(timeouts.read_s, connect=timeouts.connect_s)
-    try:
-        with httpx.Client(base_url=base, headers=headers, timeout=timeout, verify=_verify(connection)) as client:
-            yield client
-    except (httpx.HTTPError, OSError) as error:
-        raise OrchestratorUnavailable(f"OpenMetadata at {base} does not answer: {error}") from error
+    """A client for one block, as KeptClients gives them."""
+    with closing(KeptClients(timeouts)) as clients, clients.client(connection) as client:
+        yield client
 
 
 def checked(response: httpx.Response) -> httpx.Response:
@@ -62,10 +90,16 @@ def document_of(response: httpx.Response) -> Document | None:
     return body if isinstance(body, dict) else None
 
 
-def _verify(connection: Document) -> Any:
+def _verify(connection: Document) -> ssl.SSLContext | bool:
     """no-ssl: the system's authorities; ignore: nothing is checked; validate: the connection's own authority."""
     mode = connection.get("verifySSL")
-    if mode == "ignore":
+    if mode == "ignore" or not str(connection["hostPort"]).startswith("https:"):
         return False
     authority = (connection.get("sslConfig") or {}).get("caCertificate")
-    return authority if mode == "validate" and authority else True
+    return _context(authority if mode == "validate" else None)
+
+
+@cache
+def _context(authority: str | None) -> ssl.SSLContext:
+    """Kept, because reading the system's authorities takes some thirty milliseconds."""
+    return ssl.create_default_context(cafile=authority)

@@ -188,7 +188,8 @@ class Supervisor:
         self.healthy = False
 
     def _turn(self) -> None:
-        for key, _ in self._selector.select(self._options.poll_s):
+        events = self._selector.select(self._options.poll_s)
+        for key, _ in events:
             if key.fd == self._wake_fd:
                 os.eventfd_read(self._wake_fd)
             else:
@@ -201,6 +202,9 @@ class Supervisor:
             launcher.check()
         if not self._draining:
             self._claim_all()
+            self._launcher(self._default_runtime).ensure()
+            if not events:
+                self._ensure_launchers_of_queue()
 
     def _claim_all(self) -> None:
         for waiting in [w for w in self._unspawned.values() if time.monotonic() >= w.not_before]:
@@ -212,17 +216,15 @@ class Supervisor:
             if run is None:
                 break
             self._spawn(run)
-        self._wake_launchers()
 
     def _is_able(self, runtime: str) -> bool:
         """Ready to run, or known to be broken: then its runs are told so instead of waiting for ever."""
         return self._launcher(runtime).state in ("ready", "failed")
 
-    def _wake_launchers(self) -> None:
-        """Start the launchers that queued runs wait for, and those that were lost."""
+    def _ensure_launchers_of_queue(self) -> None:
+        """Start the launchers, other than the default runtime's, that queued runs wait for."""
         for run in self._runs.search(RunQuery(states=(RunState.QUEUED,), limit=20)):
             self._launcher(run.runtime or self._default_runtime).ensure()
-        self._launcher(self._default_runtime).ensure()
 
     def _spawn(self, run: Run) -> None:
         name = run.runtime or self._default_runtime

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -38,7 +39,8 @@ PATH = "/api/v1/services/ingestionPipelines/svc.%22a.b%2Fc%22/pipelineStatus"
 def report(server: ScriptedServer, run: Run = RUN) -> None:
     reporter = OpenMetadataReporter(complete=lambda document: document, timeouts=Timeouts(2, 2))
     connection = {"hostPort": f"{server.url}/api", "securityConfig": {"jwtToken": "t0k3n"}}
-    reporter.report(run, {"fullyQualifiedName": run.pipeline_fqn, "openMetadataServerConnection": connection})
+    with closing(reporter):
+        reporter.report(run, {"fullyQualifiedName": run.pipeline_fqn, "openMetadataServerConnection": connection})
 
 
 def answers(row: Any, put: tuple[int, Any] = (201, {})) -> Answer:
