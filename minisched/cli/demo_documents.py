@@ -11,13 +11,13 @@ SERVICE_NAME = "sample_shop"
 PIPELINE_NAME = "mysql_metadata_cFjZmNAR"
 PIPELINE_FQN = f"{SERVICE_NAME}.{PIPELINE_NAME}"
 
-_OWNER_ID = "e4b4bf36-4be6-41be-a551-b9b8d3fd9f54"
+OWNER_ID = "e4b4bf36-4be6-41be-a551-b9b8d3fd9f54"
 _SERVICE_ID = "891b373d-a253-4639-ad54-fc17491a7d5d"
 
 
 def owner() -> Document:
-    """The user that owns the pipeline."""
-    return {"id": _OWNER_ID, "name": "admin", "email": "admin@open-metadata.org", "isAdmin": True}
+    """The user that owns the pipeline; the sandbox has an `admin` of its own, with another id."""
+    return {"id": OWNER_ID, "name": "shop_owner", "displayName": "Shop owner", "email": "shop_owner@example.com"}
 
 
 def service(database: Path) -> Document:
@@ -46,7 +46,7 @@ def pipeline() -> Document:
         "loggerLevel": "INFO",
         "name": PIPELINE_NAME,
         "displayName": PIPELINE_NAME,
-        "owner": {"id": _OWNER_ID, "type": "user"},
+        "owner": {"id": OWNER_ID, "type": "user"},
         "pipelineType": "metadata",
         "service": {"id": _SERVICE_ID, "type": "databaseService"},
         "sourceConfig": {

@@ -98,6 +98,7 @@ class Demo:
             with self._server(runtime) as at, Server(at.url) as server:
                 pipeline = self._pipeline(server, database)
                 run = self._run(server, pipeline)
+                pipeline = server.get(f"{PIPELINES}/{pipeline['id']}", {"fields": "owners,pipelineStatuses"})
                 arrived = arrived_in(server)
                 self._timings["total_s"] = _since(started)
                 return Outcome(_facts(runtime), at, pipeline, run, arrived, self._timings)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import httpx
 
-from minisched.cli.exit_codes import ServerRefused, ServerUnreachable
+from minisched.cli.exit_codes import ServerUnreachable
 from minisched.cli.server import RUNS, Server
 
 NEXT_OFFSET = "X-Minisched-Next-Offset"
@@ -70,12 +69,9 @@ def follow_log(server: Server, run_id: str, write: Callable[[bytes], None], offs
                 failures = 0
                 if event.name == "end":
                     return
-                if event.name == "error":
-                    raise ServerRefused(str(json.loads(event.data)["message"]))
-                piece = json.loads(event.data)
-                write(piece["text"].encode())
-                offset = int(piece["next"])
-        except (httpx.TransportError, ServerUnreachable, ServerRefused) as error:
+                write(event.data.encode())
+                offset = int(event.id or offset)
+        except (httpx.TransportError, ServerUnreachable) as error:
             problem = str(error)
         if failures == len(_RECONNECT_S):
             raise ServerUnreachable(f"the server at {server.url} went away: {problem}.")

@@ -47,7 +47,9 @@ def _split(_: click.Context, __: click.Parameter, text: str | None) -> list[str]
 @click.argument("name", default="default")
 @click.option("--version", help="Such as 2.0.7.0, 2.0.7 or 2.0; default: the newest that is known to work.")
 @click.option(
-    "--extras", callback=_split, help="Connectors, with commas; default: postgres,mysql. autoClassification needs pii-processor."
+    "--extras",
+    callback=_split,
+    help="Connectors, with commas; default: postgres,mysql. autoClassification needs pii-processor.",
 )
 @click.option("--python", metavar="PYTHON", help="Interpreter or its version; default: one that fits the version.")
 @click.option("--replace", is_flag=True, help="Replace the runtime of this name, once the new one works.")

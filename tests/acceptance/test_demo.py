@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 import pytest
 
+from minisched.cli import demo_documents
 from minisched.cli.sample_database import TABLES, VIEWS
 from tests.processes_of_tests import processes_about
 from tests.waiting import wait_until
@@ -68,7 +69,7 @@ def test_the_demo_shows_what_the_real_package_found(environment: dict[str, str],
     assert (len(shown["arrived"]["tables"]), len(shown["arrived"]["views"])) == (TABLES, VIEWS)
     assert shown["run"]["state"] == "success"
     assert shown["pipeline"]["airflowConfig"]["scheduleInterval"] == "0 * * * *"
-    assert [owner["name"] for owner in shown["pipeline"]["owners"]] == ["admin"]
+    assert [owner["id"] for owner in shown["pipeline"]["owners"]] == [demo_documents.OWNER_ID]
     assert {step["name"] for step in shown["run"]["steps"]} >= {"Sqlite", "OpenMetadata"}
     assert 0 < shown["timings"]["trigger_to_first_line_ms"] < shown["timings"]["import_s"] * 1000
 

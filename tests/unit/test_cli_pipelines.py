@@ -213,7 +213,7 @@ def test_delete_is_soft_unless_asked(options: list[str], hard: str) -> None:
 
 
 def _followed(state: str) -> FakeServer:
-    stream = b'id: 6\ndata: {"text": "hello\\n", "next": 6}\n\nevent: end\ndata: {}\n\n'
+    stream = b"id: 6\ndata: hello\ndata: \n\nevent: end\nid: 6\ndata: {}\n\n"
     failure = {"name": "t", "error": "boom\nTraceback"}
     steps = [{"name": "Mysql", "records": 12, "errors": 1, "failures": [failure]}]
     return FakeServer(
