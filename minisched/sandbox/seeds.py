@@ -28,7 +28,8 @@ _NOT_SENSITIVE = ("DateRecognizer", "IpRecognizer", "UrlRecognizer")
 def plant(catalog: Catalog) -> None:
     """Make what is missing; what exists, changed or not, stays."""
     for entity_type, request in _requests():
-        if catalog.find(entity_type, request["name"]) is None:
+        fqn = ".".join(filter(None, (request.get("classification"), request["name"])))
+        if catalog.find(entity_type, fqn) is None:
             catalog.create(BY_TYPE[entity_type], {"id": seed_id(entity_type, request["name"]), **request}, ADMIN)
 
 
