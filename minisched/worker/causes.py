@@ -6,6 +6,7 @@ import re
 from types import TracebackType
 from typing import Any, Iterator
 
+from .errors import CannotRun
 from .hints import hint_for
 from .run_log import FailureMemory
 
@@ -16,6 +17,8 @@ _UNKNOWN_SOURCE = re.compile(r"'NoneType' object has no attribute 'name'")
 def describe(error: BaseException, memory: FailureMemory) -> dict[str, Any]:
     """{"kind", "message", "hint"} of an error that ended a run."""
     kind = type(error).__name__
+    if isinstance(error, CannotRun):
+        return {"kind": kind, "message": str(error), "hint": error.hint or hint_for([kind], str(error))}
     message = _text(error)
     hint = None
     if kind == "SourceConnectionException":
@@ -23,6 +26,8 @@ def describe(error: BaseException, memory: FailureMemory) -> dict[str, Any]:
     elif isinstance(error, AttributeError) and _UNKNOWN_SOURCE.search(message) and _in_package(error):
         message = "there is no connector of this source type in this runtime"
         hint = "Check the service's type, and that the runtime's version has a connector for it."
+    elif kind == "MissingPluginException" and getattr(error, "plugin", None):
+        hint = "Add the extra {} to the runtime.".format(error.plugin)  # type: ignore[attr-defined]
     elif isinstance(error, SystemExit):
         message = "the workflow left with sys.exit({!r})".format(error.code)
     kinds = [base.__name__ for base in type(error).__mro__]

@@ -15,7 +15,6 @@ _BY_TYPE = {
     "TestConnectionDefinitionNotFoundError": "OpenMetadata has no test for this connector: its version does not fit.",
     "SourceConnectionException": "Check host, port and credentials of the source, and that this machine can reach it.",
     "DynamicImportException": "Check the class path, and that its package is installed in the runtime.",
-    "ServiceUnavailable": "Check the service and the bot token of the pipeline in OpenMetadata.",
     "UnsupportedKind": "Choose a runtime of a version that has this kind of pipeline.",
     "MemoryError": "Give the run more memory, or narrow its filters.",
 }

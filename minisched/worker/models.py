@@ -12,12 +12,12 @@ _PIPELINES = "metadata.generated.schema.entity.services.ingestionPipelines.inges
 
 
 class Field:
-    """A field of a model: the key it has in JSON, its default, and the models that its value may be."""
+    """A field of a model: the key it has in JSON, and the models and enumerations that its value may be of."""
 
-    def __init__(self, key: str, default: Any, models: list[Any]) -> None:
+    def __init__(self, key: str, classes: list[Any]) -> None:
         self.key = key
-        self.default = default
-        self.models = models
+        self.models = [one for one in classes if not issubclass(one, Enum)]
+        self.enumerations = [one for one in classes if issubclass(one, Enum)]
 
 
 def model(path: str, name: str) -> Any | None:
@@ -26,6 +26,20 @@ def model(path: str, name: str) -> Any | None:
         return getattr(importlib.import_module(path), name, None)
     except ImportError:
         return None
+
+
+def server_connection_model() -> Any | None:
+    """The model of openMetadataServerConnection."""
+    return model(
+        "metadata.generated.schema.entity.services.connections.metadata.openMetadataConnection",
+        "OpenMetadataConnection",
+    )
+
+
+def known_connection(connection: dict[str, Any]) -> dict[str, Any]:
+    """An openMetadataServerConnection without what this line does not know."""
+    model_class = server_connection_model()
+    return dict(drop_unknown(connection, [model_class] if model_class else [], "", []))
 
 
 def pipeline_model(name: str) -> Any | None:
@@ -37,30 +51,31 @@ def fields(model_class: Any) -> dict[str, Field]:
     """The fields of a model by the key that they have in JSON."""
     if hasattr(model_class, "model_fields"):
         found = (
-            Field(info.alias or name, info.default, list(_models_in(info.annotation)))
+            Field(info.alias or name, list(_classes_in(info.annotation)))
             for name, info in model_class.model_fields.items()
         )
     else:
         found = (
-            Field(info.alias, info.default, list(_models_in_v1(info)))
-            for info in getattr(model_class, "__fields__", {}).values()
+            Field(info.alias, list(_classes_in_v1(info))) for info in getattr(model_class, "__fields__", {}).values()
         )
     return {field.key: field for field in found}
 
 
-def _models_in(annotation: Any) -> Iterator[Any]:
-    if isinstance(annotation, type) and hasattr(annotation, "model_fields"):
+def _classes_in(annotation: Any) -> Iterator[Any]:
+    """Models and enumerations anywhere in a type."""
+    if isinstance(annotation, type) and (hasattr(annotation, "model_fields") or issubclass(annotation, Enum)):
         yield annotation
         return
     for part in getattr(annotation, "__args__", ()):
-        yield from _models_in(part)
+        yield from _classes_in(part)
 
 
-def _models_in_v1(info: Any) -> Iterator[Any]:
+def _classes_in_v1(info: Any) -> Iterator[Any]:
     for part in info.sub_fields or ():
-        yield from _models_in_v1(part)
-    if not info.sub_fields and hasattr(info.type_, "__fields__"):
-        yield info.type_
+        yield from _classes_in_v1(part)
+    kind = info.type_
+    if not info.sub_fields and isinstance(kind, type) and (hasattr(kind, "__fields__") or issubclass(kind, Enum)):
+        yield kind
 
 
 def is_closed(model_class: Any) -> bool:
@@ -88,8 +103,7 @@ def source_config_models(type_value: str | None) -> list[Any]:
 
 def _type_values(model_class: Any) -> set[str]:
     field = fields(model_class).get("type")
-    default = field.default if field else None
-    return {str(member.value) for member in type(default)} if isinstance(default, Enum) else set()
+    return {str(member.value) for enumeration in (field.enumerations if field else ()) for member in enumeration}
 
 
 def parse(model_class: Any, document: Any) -> Any:

@@ -10,6 +10,7 @@ import os
 from typing import Any, Callable
 
 from . import models
+from .errors import CannotRun
 from .workflows import UnsupportedKind, is_importable
 
 # sourceConfig.config.type of pipelines that were saved without one.
@@ -85,10 +86,10 @@ def build(
 
 
 def server_connection(pipeline: dict[str, Any], default: dict[str, Any] | None) -> dict[str, Any]:
-    """How the run reaches OpenMetadata: as the pipeline says, else as the job says. Raises ValueError without any."""
+    """How the run reaches OpenMetadata: as the pipeline says, else as the job says. Raises CannotRun without any."""
     connection = copy.deepcopy(pipeline.get("openMetadataServerConnection") or default or {})
     if not connection.get("hostPort"):
-        raise ValueError("the pipeline has no openMetadataServerConnection, and none is configured")
+        raise CannotRun("the pipeline has no openMetadataServerConnection, and none is configured")
     if connection.get("secretsManagerLoader") == "airflow":
         connection["secretsManagerLoader"] = "env"  # there is no Airflow here whose configuration could be read
     return connection

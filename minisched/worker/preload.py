@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import itertools
 import os
@@ -22,6 +23,12 @@ _COMPANIONS = (
     "metadata.ingestion.stage.table_usage",
     "metadata.ingestion.bulksink.metadata_usage",
     "metadata.automations.runner",
+)
+_SCHEMAS = "metadata.generated.schema."
+_CONNECTORS = ".services.connections."
+_USED_CONNECTIONS = (
+    _SCHEMAS + "entity.services.connections.metadata.openMetadata",
+    _SCHEMAS + "entity.services.connections.testConnection",
 )
 # Numeric libraries start a pool of threads at import unless told not to; a fork needs a single thread.
 _ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -55,6 +62,7 @@ def preload(extra: Sequence[str]) -> Preloaded:
             workflows_work = not all(error for error in modules.values())
             for name in (*_COMPANIONS, *extra) if workflows_work else ():
                 modules[name] = import_error(name)
+            build_models()
             import_s = round(time.monotonic() - started, 3)
     finally:
         for name in set_here:
@@ -86,6 +94,20 @@ def _without_other_lines(modules: dict[str, str | None]) -> dict[str, str | None
 def _is_absent(name: str, error: str) -> bool:
     packages = itertools.accumulate(name.split("."), "{}.{}".format)
     return any(error == "ModuleNotFoundError: No module named '{}'".format(package) for package in packages)
+
+
+def build_models() -> None:
+    """Finish the models that recent lines leave half made until their first use, which would be once per run.
+
+    Not those of the connectors: they are many, and a run needs one.
+    """
+    for name, module in list(sys.modules.items()):
+        if name.startswith(_SCHEMAS) and (_CONNECTORS not in name or name.startswith(_USED_CONNECTIONS)):
+            for value in list(vars(module).values()):
+                unfinished = isinstance(value, type) and getattr(value, "__pydantic_complete__", True) is False
+                if unfinished and value.__module__ == name:
+                    with contextlib.suppress(Exception):  # then its first use says what is wrong with it
+                        value.model_rebuild()
 
 
 def import_error(name: str) -> str | None:

@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 from . import causes, protocol, rehearsal, run_log, surroundings, tasks
+from .errors import CannotRun
 from .progress import Progress
 from .redaction import Redactor
 from .result import Result
@@ -88,7 +89,9 @@ class Run:
         self._result.fail(**description)
         text = "%s: %s" + (" (%s)" if description["hint"] else "")
         values = [description["kind"], description["message"], description["hint"]]
-        _log.error(text, *[value for value in values if value], exc_info=error)
+        _log.error(
+            text, *[value for value in values if value], exc_info=None if isinstance(error, CannotRun) else error
+        )
 
     def _leave(self) -> int:
         gc.disable()

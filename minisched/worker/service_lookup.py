@@ -6,7 +6,8 @@ import importlib
 from typing import Any
 from urllib.parse import quote
 
-from .models import parse
+from . import models
+from .errors import CannotRun
 
 _COLLECTIONS = {
     kind + "Service": kind + "Services"
@@ -27,7 +28,7 @@ _COLLECTIONS = {
 }
 
 
-class ServiceUnavailable(Exception):
+class ServiceUnavailable(CannotRun):
     """OpenMetadata does not give us the service; the message says what to do."""
 
 
@@ -47,7 +48,8 @@ def fetch_service(connection: dict[str, Any], reference: dict[str, Any]) -> dict
     try:
         service = _client(connection).get(path)
     except Exception as error:
-        raise ServiceUnavailable(_explain(error, reference, name, host)) from error
+        message, hint = _explain(error, "{} {}".format(reference.get("type"), name), host)
+        raise ServiceUnavailable(message, hint) from error
     if not isinstance(service, dict) or not service.get("serviceType"):
         raise ServiceUnavailable("OpenMetadata at {} gave no answer that describes the service {}".format(host, name))
     return service
@@ -55,28 +57,39 @@ def fetch_service(connection: dict[str, Any], reference: dict[str, Any]) -> dict
 
 def _client(connection: dict[str, Any]) -> Any:
     """The package's own REST client: it knows the tokens, proxies and certificates of the connection."""
-    schema = importlib.import_module(
-        "metadata.generated.schema.entity.services.connections.metadata.openMetadataConnection"
-    )
     api = importlib.import_module("metadata.ingestion.ometa.ometa_api")
     # The workflow checks the versions itself; here it would only cost a call.
-    quiet = dict(connection, enableVersionValidation=False)
-    return api.OpenMetadata(parse(schema.OpenMetadataConnection, quiet)).client
+    quiet = models.known_connection(dict(connection, enableVersionValidation=False))
+    return api.OpenMetadata(models.parse(models.server_connection_model(), quiet)).client
 
 
-def _explain(error: Exception, reference: dict[str, Any], name: str, host: str) -> str:
+def _explain(error: Exception, service: str, host: str) -> tuple[str, str]:
+    """What went wrong, and what to do about it."""
     status = _status_of(error)
     if status == 401:
         return (
-            "the bot token was rejected by OpenMetadata at {} (401): deploy the pipeline again so that it gets the "
-            "current token, or correct openmetadata.jwt_token in the settings".format(host)
+            "the bot token was rejected by OpenMetadata at {} (401)".format(host),
+            "Deploy the pipeline again so that it gets the current token, or correct openmetadata.jwt_token.",
         )
     if status == 403:
-        return "the bot may not read the {} {} of OpenMetadata at {} (403)".format(reference.get("type"), name, host)
+        return (
+            "the bot may not read the {} of OpenMetadata at {} (403)".format(service, host),
+            "Give the bot a role that allows it.",
+        )
     if status == 404:
-        return "there is no {} named {} in OpenMetadata at {} (404)".format(reference.get("type"), name, host)
-    return "cannot read the {} {} from OpenMetadata at {}: {}: {}".format(
-        reference.get("type"), name, host, type(error).__name__, error
+        return (
+            "there is no {} in OpenMetadata at {} (404)".format(service, host),
+            "Create the service in OpenMetadata, or correct the pipeline's service.",
+        )
+    if type(error).__name__ == "RestTransportError" or isinstance(error, OSError):
+        reason = getattr(error, "cause", error)
+        return (
+            "OpenMetadata at {} cannot be reached: {}".format(host, reason),
+            "Check openMetadataServerConnection.hostPort, and that this machine can reach it.",
+        )
+    return (
+        "cannot read the {} from OpenMetadata at {}: {}: {}".format(service, host, type(error).__name__, error),
+        "Check openMetadataServerConnection of the pipeline.",
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Callable
 
-from . import automation, pipeline_config, validation, workflow_file, workflows
+from . import automation, models, pipeline_config, validation, workflow_file, workflows
+from .errors import CannotRun
 from .execution import execute
 from .progress import Progress
 from .redaction import Redactor
@@ -31,7 +32,7 @@ def perform(context: Context) -> None:
     """Do what the job asks and fill in the result. Raises whatever went wrong."""
     task = str(context.job.get("task"))
     if task not in _TASKS:
-        raise ValueError("unknown task {!r}".format(task))
+        raise CannotRun("unknown task {!r}".format(task))
     _TASKS[task](context)
 
 
@@ -66,8 +67,8 @@ def _run_workflow(context: Context) -> None:
 
 def _run_automation(context: Context) -> None:
     document = dict(context.job["config"])
-    if not document.get("openMetadataServerConnection") and context.job.get("connection"):
-        document["openMetadataServerConnection"] = context.job["connection"]
+    connection = pipeline_config.server_connection(document, context.job.get("connection"))
+    document["openMetadataServerConnection"] = models.known_connection(connection)
     automation.run(document, context.result)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Iterator
 
 from . import models, pipeline_config
+from .errors import CannotRun
 from .result import Result
-from .workflows import UnsupportedKind, workflow_class
+from .workflows import workflow_class
 
 _PROBLEMS_SHOWN = 50
 
@@ -26,7 +27,7 @@ def _problems(pipeline: dict[str, Any], job: dict[str, Any], result: Result) -> 
     kind = str(pipeline.get("pipelineType"))
     try:
         workflow_class(kind, job.get("workflow_classes") or {})
-    except (UnsupportedKind, ImportError, AttributeError) as error:
+    except (CannotRun, ImportError, AttributeError) as error:
         yield "pipelineType: {}".format(error)
         return
     try:
@@ -34,7 +35,7 @@ def _problems(pipeline: dict[str, Any], job: dict[str, Any], result: Result) -> 
         built = pipeline_config.build(
             pipeline, connection, result.run_id, "/", _some_service, job.get("overrides") or {}
         )
-    except (ValueError, UnsupportedKind) as error:
+    except CannotRun as error:
         yield str(error)
         return
     result.dropped_fields = built.dropped

@@ -6,6 +6,8 @@ import copy
 import os
 from typing import Any
 
+from .errors import CannotRun
+
 _KIND_OF_PROCESSOR = {
     "orm-profiler": "profiler",
     "tag-pii-processor": "autoClassification",
@@ -27,12 +29,12 @@ _KIND_OF_SOURCE_CONFIG = {
 
 
 def kind_of(config: dict[str, Any]) -> str:
-    """The kind of pipeline that such a config describes. Raises ValueError when it describes none."""
+    """The kind of pipeline that such a config describes. Raises CannotRun when it describes none."""
     source = config.get("source")
     if not isinstance(source, dict):
         if config.get("sourcePythonClass"):
             return "application"
-        raise ValueError("the workflow has neither a source nor a sourcePythonClass")
+        raise CannotRun("the workflow has neither a source nor a sourcePythonClass")
     source_type = str(source.get("type") or "").lower()
     for suffix in ("usage", "lineage"):
         if source_type.endswith("-" + suffix):

@@ -6,6 +6,8 @@ import importlib
 import importlib.util
 from typing import Any, Mapping
 
+from .errors import CannotRun
+
 _GENERAL = ("metadata.workflow.metadata:MetadataWorkflow", "metadata.ingestion.api.workflow:Workflow")
 
 # In the order of preference: the newest line first.
@@ -41,7 +43,7 @@ _SINCE = {
 }
 
 
-class UnsupportedKind(Exception):
+class UnsupportedKind(CannotRun):
     """This runtime has no workflow for such a pipeline."""
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from minisched.worker import pipeline_config, workflow_file, workflows
+from minisched.worker.errors import CannotRun
 
 CONNECTION = {"hostPort": "http://om:8585/api", "securityConfig": {"jwtToken": "t"}}
 RUN_ID = "11111111-1111-4111-8111-111111111111"
@@ -137,7 +138,7 @@ class TestServerConnection:
         assert pipeline_config.server_connection({}, CONNECTION) == CONNECTION
 
     def test_none_at_all_is_an_error(self) -> None:
-        with pytest.raises(ValueError, match="no openMetadataServerConnection"):
+        with pytest.raises(CannotRun, match="no openMetadataServerConnection"):
             pipeline_config.server_connection({}, None)
 
     def test_nobody_reads_airflows_configuration(self) -> None:
@@ -166,7 +167,7 @@ class TestWorkflowFile:
         assert workflow_file.kind_of(config) == kind
 
     def test_no_kind(self) -> None:
-        with pytest.raises(ValueError, match="neither a source nor"):
+        with pytest.raises(CannotRun, match="neither a source nor"):
             workflow_file.kind_of({"workflowConfig": {}})
 
     def test_a_run_gets_its_id_its_stage_and_our_openmetadata(self) -> None:
