@@ -26,6 +26,7 @@ def service(database: Path) -> Document:
         "type": "SQLite",
         "scheme": "sqlite+pysqlite",
         "hostPort": "",
+        "database": database.stem,
         "databaseMode": str(database),
         "supportsMetadataExtraction": True,
     }
@@ -61,6 +62,17 @@ def pipeline() -> Document:
     }
 
 
-def with_views() -> list[Document]:
-    """The one change to it that the demo makes, as the UI would: views are to be ingested too."""
-    return [{"op": "replace", "path": "/sourceConfig/config/includeViews", "value": True}]
+def changes(stored: Document) -> list[Document]:
+    """The patch after which the pipeline shows more: views are ingested too, as a click in the UI would have it.
+
+    An option of the page that later releases of OpenMetadata do not know any more goes, so that their workflows can
+    read the pipeline back without complaint. Empty when nothing is left to change.
+    """
+    config = stored["sourceConfig"]["config"]
+    path = "/sourceConfig/config/"
+    operations: list[Document] = []
+    if not config.get("includeViews"):
+        operations.append({"op": "add", "path": path + "includeViews", "value": True})
+    if "markDeletedTablesFromFilterOnly" in config:
+        operations.append({"op": "remove", "path": path + "markDeletedTablesFromFilterOnly"})
+    return operations

@@ -163,7 +163,8 @@ class Demo:
         except NotFound:
             pipeline = server.put(PIPELINES, documents.pipeline())
             self._narrator.done(f"pipeline {pipeline['fullyQualifiedName']} created")
-        server.patch(f"{PIPELINES}/{pipeline['id']}", documents.with_views())
+        if operations := documents.changes(pipeline):
+            server.patch(f"{PIPELINES}/{pipeline['id']}", operations)
         started = time.monotonic()
         server.post(f"{PIPELINES}/deploy/{pipeline['id']}")
         deployed: Document = server.get(path, {"fields": "owners"})
