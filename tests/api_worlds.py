@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,11 +83,22 @@ def a_create_request(**changes: Any) -> Document:
     return {**request, **changes}
 
 
+@functools.cache
+def _migrated() -> bytes:
+    """An empty database of the newest revision, made once."""
+    with tempfile.TemporaryDirectory() as directory:
+        database = Path(directory) / "minisched.db"
+        migrations.upgrade(f"sqlite:///{database}")
+        return database.read_bytes()
+
+
 @contextmanager
 def in_process(directory: Path, *, scripted: bool = False, **settings: Any) -> Iterator[World]:
     """The application over SQLite, with the local client (or a scripted one) and without processes."""
-    url = f"sqlite:///{directory / 'minisched.db'}"
-    migrations.upgrade(url)
+    database = directory / "minisched.db"
+    database.write_bytes(_migrated())
+    database.chmod(0o600)
+    url = f"sqlite:///{database}"
     with sql_stores("sqlite", url) as stores:
         world = _world(stores, scripted=scripted, settings=settings)
         with world.http:

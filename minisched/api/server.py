@@ -47,6 +47,7 @@ def create_api(dependencies: ApiDependencies, sandbox_routes: Sequence[Controlle
             version=dependencies.version,
             description="Schedules and runs OpenMetadata ingestion pipelines on one machine.",
             path="/schema",
+            use_handler_docstrings=True,
             render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"]), YamlRenderPlugin()],
         ),
         logging_config=None,
