@@ -188,7 +188,7 @@ def _create_outbox() -> None:
         **_MYSQL,
     )
     op.create_index("ix_outbox_due", "outbox", ["dead", "next_ms"])
-    op.create_index("ix_outbox_of_run", "outbox", ["run_id", "id"])
+    op.create_index("ix_outbox_of_run", "outbox", ["run_id", "dead", "id"])
 
 
 def _create_locks() -> None:

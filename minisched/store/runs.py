@@ -29,7 +29,6 @@ from minisched.store.secrets import SecretBox
 from minisched.store.tables import outbox, runs
 
 _ACTIVE = sorted(state.value for state in ACTIVE_STATES)
-_TERMINAL = sorted(state.value for state in TERMINAL_STATES)
 
 _BY_ID = select(runs).where(runs.c.id == bindparam("run_id"))
 _BY_IDEMPOTENCY = select(runs).where(runs.c.idempotency_hash == bindparam("idempotency"))
@@ -157,7 +156,7 @@ class SqlRunStore:
         unreported = exists().where(outbox.c.run_id == runs.c.id, outbox.c.dead.is_(False))
         statement = (
             select(runs.c.id)
-            .where(runs.c.ended_ms < to_ms(ended_before), runs.c.state.in_(_TERMINAL), ~unreported)
+            .where(runs.c.ended_ms < to_ms(ended_before), ~unreported)
             .order_by(runs.c.ended_ms)
             .limit(limit)
         )

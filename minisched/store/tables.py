@@ -189,7 +189,7 @@ outbox = Table(
     Column("last_error", _LongText),
     PrimaryKeyConstraint("id"),
     Index("ix_outbox_due", "dead", "next_ms"),
-    Index("ix_outbox_of_run", "run_id", "id"),
+    Index("ix_outbox_of_run", "run_id", "dead", "id"),
     sqlite_autoincrement=True,
     **_MYSQL,
 )

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import zipfile
 from pathlib import Path
 
-from tests.requirements_of_tests import skip_or_fail
+from uv import find_uv_bin
 
 _REPOSITORY = Path(__file__).parents[2]
 
 
 def test_the_wheel_holds_the_migrations(tmp_path: Path) -> None:
-    uv = shutil.which("uv")
-    if uv is None:
-        skip_or_fail("uv is not installed")
     built = subprocess.run(
-        [uv, "build", "--wheel", "--quiet", "--out-dir", str(tmp_path), str(_REPOSITORY)],
+        [find_uv_bin(), "build", "--wheel", "--quiet", "--out-dir", str(tmp_path), str(_REPOSITORY)],
         capture_output=True,
         text=True,
         timeout=240,
