@@ -113,10 +113,10 @@ def wait_for_end(server: Server, run_id: str) -> Document:
 
 def _reached_ns(server: Server, run: Document) -> int:
     parts: list[bytes] = []
-    read_log(server, run["runId"], parts.append)
+    read_log(server, run["id"], parts.append)
     reached = reached_ns(b"".join(parts))
     if reached is None:
-        raise MeasureFailed(f"run {run['runId']} did not reach its workflow: {run.get('message')}")
+        raise MeasureFailed(f"run {run['id']} did not reach its workflow: {run.get('message')}")
     return reached
 
 

@@ -56,7 +56,7 @@ class Outcome:
         fqn = quote(self.pipeline["fullyQualifiedName"], safe="")
         paths = {
             "pipeline": f"{PIPELINES}/name/{fqn}?fields=owners,pipelineStatuses",
-            "run": f"{RUNS}/{self.run['runId']}",
+            "run": f"{RUNS}/{self.run['id']}",
             "tables": "/api/v1/tables?limit=100&fields=columns",
             "everything in the sandbox": f"{SANDBOX}/tree",
         }
@@ -217,7 +217,7 @@ def _facts(runtime: Runtime) -> Document:
 
 
 def _import_s(runtime: Document | None) -> float | None:
-    return (runtime or {}).get("importSeconds")
+    return (runtime or {}).get("importS")
 
 
 def _since(started: float) -> float:

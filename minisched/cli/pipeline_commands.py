@@ -256,7 +256,7 @@ def _latest_run(server: Server, name: str) -> str:
         raise RunNotFound(
             f"{entity['fullyQualifiedName']} has not run yet.", hint=f"Run it with `minisched pipeline trigger {name}`."
         )
-    return str(runs[0]["runId"])
+    return str(runs[0]["id"])
 
 
 @pipeline.command(short_help="List the runs of a pipeline.")

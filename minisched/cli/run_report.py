@@ -29,7 +29,7 @@ def run_document(run: Run) -> dict[str, Any]:
 def runs_table(runs: Iterable[Document]) -> Table:
     rows = [
         (
-            run["runId"],
+            run["id"],
             run.get("pipelineFqn") or run.get("pipelineName"),
             state_text(run["state"]),
             run.get("reason"),
@@ -44,7 +44,7 @@ def runs_table(runs: Iterable[Document]) -> Table:
 
 def run_facts(run: Document) -> Table:
     facts = (
-        ("run", run["runId"]),
+        ("run", run["id"]),
         ("pipeline", run.get("pipelineFqn")),
         ("kind", f"{run.get('kind')}, attempt {run.get('attempt', 1)}, by {run.get('requestedBy')}"),
         ("queued", when(run.get("enqueuedAt"))),

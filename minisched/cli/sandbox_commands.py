@@ -49,7 +49,8 @@ def _grow(branch: Tree, node: Document, *, columns: bool) -> None:
 
 def _label(node: Document) -> Text:
     """`orders  Regular, 5 columns, 120 rows, 2 tests`."""
-    facts = [str(node[key]) for key in ("serviceType", "tableType") if node.get(key)]
+    is_service = node["type"].endswith("Service")  # what is below one repeats its type
+    facts = [str(node[key]) for key in ("serviceType" if is_service else "tableType",) if node.get(key)]
     for key, what in (("columns", "columns"), ("tests", "tests")):
         if node.get(key):
             facts.append(f"{len(node[key])} {what}")

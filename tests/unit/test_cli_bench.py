@@ -50,7 +50,7 @@ def test_a_stand_in_is_what_a_launcher_looks_for(tmp_path: Path) -> None:
 
 def _answering(state: str) -> Callable[[httpx.Request], httpx.Response]:
     def answer(request: httpx.Request) -> httpx.Response:
-        body: dict[str, Any] = {"runId": "r", "state": state, "message": "the reason"}
+        body: dict[str, Any] = {"runId": "r", "id": "r", "state": state, "message": "the reason"}
         return httpx.Response(200, json=body)
 
     return answer

@@ -38,7 +38,7 @@ def _entity(name: str = "daily", service: str = "mysql", **changes: Any) -> dict
 
 def _run(**changes: Any) -> dict[str, Any]:
     return {
-        "runId": RUN_ID,
+        "id": RUN_ID,
         "pipelineFqn": "mysql.daily",
         "state": "success",
         "kind": "manual",
