@@ -37,7 +37,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -51,7 +51,6 @@ START_FIELD = "airflowConfig.startDate"
 END_FIELD = "airflowConfig.endDate"
 
 _TICK = timedelta(microseconds=1)
-_TWO_DAYS = timedelta(days=2)
 
 # Nothing is due outside these: room for every offset at both ends of what a datetime can hold.
 _EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
@@ -155,15 +154,9 @@ class Schedule:
         moment = max(moment, self.start or _EARLIEST, _EARLIEST)
         last = min(last, self.end or _LATEST, _LATEST)
         while moment <= last:
-            moment = max(moment, self._idle_until(moment))
             stretch = stretch_at(self._zone, moment)
             yield from self._fire_times_in(stretch, moment, min(last, stretch.end - _TICK))
             moment = stretch.end
-
-    def _idle_until(self, moment: datetime) -> datetime:
-        """An instant before which nothing fires, far ahead for rare schedules; two days hold every change."""
-        day = next(self._fields.days(moment.date() - _TWO_DAYS, _LATEST.date()), _LATEST.date())
-        return datetime.combine(day, time.min, UTC) - _TWO_DAYS
 
     def _fire_times_in(self, stretch: Stretch, first: datetime, last: datetime) -> Iterator[datetime]:
         if not self._fields.wildcard:

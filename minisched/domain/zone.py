@@ -21,17 +21,18 @@ _NOT_ZONES = frozenset({"localtime", "Factory", "posixrules"})
 _SAMPLE = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
 
-# No clock is set by more than this at once: the date line is worth 24 hours.
-_LARGEST_CHANGE = timedelta(days=2)
+# How far a year's stretches look back, so that a change at the very end of the year before, or at its last instant, is
+# still known: no clock is set by more than a day, which is what the date line is worth.
+_LOOK_BACK = timedelta(days=2)
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """A time during which a zone's offset does not change: start ≤ instant < end, in UTC.
 
-    `reached` is the latest local time that the zone's clocks had shown before `start`. It lies before `local_start`
-    when the clocks were put forward (the times between do not exist) and after it when they were put back (the times
-    between come twice). Local times are labelled UTC, so that they compare and subtract as plain numbers.
+    `reached` is the local time at which the stretch before it ended. It lies before `local_start` when the clocks were
+    put forward (the times between do not exist) and after it when they were put back (the times between come twice).
+    Local times are labelled UTC, so that they compare and subtract as plain numbers.
     """
 
     start: datetime
@@ -75,14 +76,14 @@ def stretch_at(zone: ZoneInfo, instant: datetime) -> Stretch:
 def _stretches(zone: ZoneInfo, year: int) -> tuple[Stretch, ...]:
     """The stretches of a UTC year in order. Costs 0.3 ms, once per zone and year."""
     start, end = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
-    begin = start - _LARGEST_CHANGE
+    begin = start - _LOOK_BACK
     reached = begin + _offset(zone, begin)
     found = []
     for edge in [*_changes(zone, begin, end), end]:
         stretch = Stretch(begin, edge, _offset(zone, begin), reached)
         if edge > start:
             found.append(stretch)
-        begin, reached = edge, max(reached, stretch.local_end)
+        begin, reached = edge, stretch.local_end
     return tuple(found)
 
 

@@ -195,6 +195,11 @@ def test_a_day_that_does_not_exist() -> None:
     assert fire_times("0 */12 30 12 *", *window) == []
 
 
+def test_a_change_at_the_instant_at_which_a_utc_year_begins() -> None:
+    window = ("Africa/Niamey", "1959-12-30T12:00", "1960-01-02T12:00")
+    assert fire_times("30 0 * * *", *window) == ["31 00:30 +0000", "01 01:00 +0100", "02 00:30 +0100"]
+
+
 def test_clocks_that_go_back_past_midnight() -> None:
     assert fire_times("5 0 * * *", "America/St_Johns", "2009-10-31T12:00", "2009-11-01T12:00") == ["01 00:05 -0330"]
     assert fire_times("*/30 23 * * sat", "America/St_Johns", "2009-10-31T12:00", "2009-11-01T12:00") == [

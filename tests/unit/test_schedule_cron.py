@@ -59,6 +59,7 @@ def test_times_of_a_day(text: str, expected: list[str]) -> None:
         ("0 0 * * 7", ["Sun 04 Jan 26", "Sun 11 Jan 26"]),
         ("0 0 * * Sun", ["Sun 04 Jan 26", "Sun 11 Jan 26"]),
         ("0 0 * * FRI-MON", ["Fri 02 Jan 26", "Sat 03 Jan 26", "Sun 04 Jan 26", "Mon 05 Jan 26", "Fri 09 Jan 26"]),
+        ("0 0 * * fri-mon/2", ["Fri 02 Jan 26", "Sun 04 Jan 26", "Fri 09 Jan 26"]),
         ("0 0 * * 7-1", ["Sun 04 Jan 26", "Mon 05 Jan 26", "Sun 11 Jan 26"]),
         ("0 0 * * 6-7", ["Sat 03 Jan 26", "Sun 04 Jan 26", "Sat 10 Jan 26"]),
         ("0 0 * * */3", ["Sat 03 Jan 26", "Sun 04 Jan 26", "Wed 07 Jan 26"]),
