@@ -60,10 +60,12 @@ class Runs:
         try:
             return self._pipelines.get_by_fqn(key).id
         except PipelineNotFound:
-            deployment = self._deployments.find(clean_name(key))
-        if deployment is None or key not in (deployment.fqn, deployment.name, deployment.clean_name):
-            raise not_found(key)
-        return deployment.id
+            pass
+        for name in (key, _last_name(key)):
+            deployment = self._deployments.find(clean_name(name))
+            if deployment and key in (deployment.fqn, deployment.name, deployment.clean_name):
+                return deployment.id
+        raise not_found(key)
 
     def get(self, run_id: str) -> Run:
         """Raises NotFound, also for what is not a UUID: ids are never taken for anything else (no paths from input)."""
@@ -103,3 +105,10 @@ class Runs:
         """As `read_log`, of a run at hand."""
         data = self._logs.read(run.id, offset=offset, limit=limit)
         return LogBytes(data, offset + len(data), self._logs.size(run.id))
+
+
+def _last_name(fqn: str) -> str:
+    """The name at the end of a fully qualified name, without its quotes."""
+    if fqn.endswith('"'):
+        return fqn[fqn.rfind('."') + 2 : -1].replace('\\"', '"')
+    return fqn.rpartition(".")[2]
