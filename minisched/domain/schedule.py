@@ -122,6 +122,8 @@ class Schedule:
         Also speaks about the second time that a fixed time comes, when the schedule does not fire.
         """
         moment = require_utc(instant)
+        if not self._first <= moment <= self._last:
+            return None
         made_up = self.made_up(moment)
         if made_up:
             return _gap_remark(made_up, self._local(moment))
@@ -136,14 +138,16 @@ class Schedule:
     def made_up(self, instant: datetime) -> list[datetime]:
         """The local times (naive) that do not exist and for which this schedule fires at this instant instead."""
         moment = require_utc(instant)
+        if self._fields.wildcard or not self._first <= moment <= self._last:
+            return []
         stretch = stretch_at(self._zone, moment)
-        if self._fields.wildcard or moment != stretch.start or not self._within_dates(moment):
+        if moment != stretch.start:
             return []
         return [local.replace(tzinfo=None) for local in self._skipped(stretch)]
 
     def clock_changes(self, since: datetime, until: datetime) -> Iterator[ClockChange]:
         """The changes of the clocks in since < t ≤ until that touch this schedule, in order."""
-        moment, last = require_utc(since) + _TICK, require_utc(until)
+        moment, last = max(require_utc(since) + _TICK, self._first), min(require_utc(until), self._last)
         while moment <= last:
             stretch = stretch_at(self._zone, moment)
             if moment <= stretch.start <= last:
@@ -151,8 +155,7 @@ class Schedule:
             moment = stretch.end
 
     def _fire_times(self, moment: datetime, last: datetime) -> Iterator[datetime]:
-        moment = max(moment, self.start or _EARLIEST, _EARLIEST)
-        last = min(last, self.end or _LATEST, _LATEST)
+        moment, last = max(moment, self._first), min(last, self._last)
         while moment <= last:
             stretch = stretch_at(self._zone, moment)
             yield from self._fire_times_in(stretch, moment, min(last, stretch.end - _TICK))
@@ -189,15 +192,20 @@ class Schedule:
         """The local time of an instant, labelled UTC so that it is a plain number."""
         return moment.astimezone(self._zone).replace(tzinfo=UTC, fold=0)
 
-    def _within_dates(self, moment: datetime) -> bool:
-        return (self.start or moment) <= moment <= (self.end or moment)
+    @property
+    def _first(self) -> datetime:
+        return max(self.start or _EARLIEST, _EARLIEST)
+
+    @property
+    def _last(self) -> datetime:
+        return min(self.end or _LATEST, _LATEST)
 
     def _require_a_fire_time(self) -> None:
         if self.start and self.end and self.end < self.start:
             raise InvalidSchedule(
                 f"endDate {self.end.isoformat()} is before startDate {self.start.isoformat()}.", field=END_FIELD
             )
-        if self.end and not self.next((self.start or _EARLIEST) - _TICK, 1):
+        if self.end and not self.next(self._first - _TICK, 1):
             raise InvalidSchedule(
                 f"'{self.cron}' never fires between startDate and endDate {self.end.isoformat()}.", field=END_FIELD
             )

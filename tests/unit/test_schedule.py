@@ -97,6 +97,14 @@ def test_time_has_an_end() -> None:
     assert Schedule.parse("0 2 * * *").next(datetime(1, 1, 1, tzinfo=UTC), 1) == [datetime(1900, 1, 1, 2, tzinfo=UTC)]
 
 
+@pytest.mark.parametrize("moment", [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)])
+def test_there_is_nothing_to_say_about_the_ends_of_time(moment: datetime) -> None:
+    schedule = Schedule.parse("0 2 * * *", "America/New_York")
+    assert schedule.explain(moment) is None
+    assert schedule.made_up(moment) == []
+    assert list(schedule.clock_changes(moment, moment)) == []
+
+
 def test_asking_changes_nothing() -> None:
     schedule = Schedule.parse("0 2 * * *", "Europe/Berlin")
     first = schedule.next(NOON, 5)
