@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 MASK = "*********"
@@ -25,6 +26,7 @@ _PUBLIC_KEYS = frozenset(
 _SECRET_SUBTREES = frozenset({"appPrivateConfig", "extraHeaders"})
 
 
+@lru_cache(maxsize=4096)
 def is_secret_key(key: str) -> bool:
     """True when a value under this key is to be treated as a secret."""
     return key not in _PUBLIC_KEYS and _SECRET_KEY.search(key) is not None

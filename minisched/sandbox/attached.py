@@ -7,7 +7,6 @@ Each is a document of its own under the id of its owner, so that an entity stays
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 from minisched.domain.pipeline import Document
@@ -87,20 +86,17 @@ def value_of(catalog: Catalog, kind: str, owner_id: str) -> Any:
 
 def edges_of(catalog: Catalog, entity_id: str) -> list[str]:
     """The ids of the lineage edges from and to an entity."""
-    return [entry.id for entry in catalog.below(LINEAGE_EDGE, None) if entity_id in entry.fqn.split(".")]
+    return [entry.id for entry in catalog.below(LINEAGE_EDGE, None) if entity_id in entry.fqn]
 
 
 def remove(catalog: Catalog, owner: Document) -> None:
     """Whatever hangs on the owner is gone."""
     for kind in _SERIES:
-        catalog.remove_raw(kind, _ids(catalog.below(kind, owner["id"])))
+        catalog.remove_raw(kind, [entry.id for entry in catalog.below(kind, owner["id"])])
     for kind in _SINGLE:
-        catalog.remove_raw(kind, [owner["id"]])
+        if catalog.exists(kind, owner["id"]):
+            catalog.remove_raw(kind, [owner["id"]])
     catalog.remove_raw(LINEAGE_EDGE, edges_of(catalog, owner["id"]))
-
-
-def _ids(entries: Sequence[Any]) -> Iterable[str]:
-    return [entry.id for entry in entries]
 
 
 def paged(values: list[Any], limit: int | None = None) -> Document:

@@ -90,6 +90,10 @@ class Catalog:
         """By id when it looks like one, else by FQN. Raises EntityNotFound."""
         return self.require(kind, id_or_fqn) if is_uuid(id_or_fqn) else self.require_fqn(kind, id_or_fqn)
 
+    def exists(self, kind: str, fqn: str) -> bool:
+        with self.lock:
+            return self.index.find(kind, fqn) is not None
+
     def below(self, kind: str, prefix: str | None) -> Sequence[Entry]:
         with self.lock:
             return self.index.below(kind, prefix)

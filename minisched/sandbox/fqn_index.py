@@ -28,6 +28,10 @@ class Entry:
     deleted: bool
 
 
+def entry_of(document: Document) -> Entry:
+    return Entry(document["id"], document["fullyQualifiedName"], bool(document.get("deleted")))
+
+
 @dataclass(slots=True)
 class _Names:
     entries: dict[str, Entry] = field(default_factory=dict)
@@ -35,7 +39,7 @@ class _Names:
     ordered: list[str] = field(default_factory=list)
 
     def note(self, document: Document) -> None:
-        entry = Entry(document["id"], document["fullyQualifiedName"], bool(document.get("deleted")))
+        entry = entry_of(document)
         earlier = self.fqns.get(entry.id)
         if earlier is not None and earlier != entry.fqn:
             self.forget(entry.id)

@@ -24,7 +24,7 @@ def merged(kind: Kind, stored: Document, sent: Document, *, keep_curated: bool) 
     entity = {**stored, **unmask(sent, stored), "id": stored["id"]}
     if keep_curated:
         entity |= _non_empty(stored, _CURATED)
-    entity |= _tags(stored, entity)
+    entity |= with_tags(stored, entity)
     for path in kind.members:
         entity = _merged_below(entity, stored, path.split("."), keep_curated=keep_curated)
     if kind.can_be_soft_deleted:
@@ -36,13 +36,12 @@ def _non_empty(stored: Mapping[str, Any], fields: tuple[str, ...]) -> Document:
     return {field: stored[field] for field in fields if stored.get(field)}
 
 
-def _tags(stored: Mapping[str, Any], sent: Mapping[str, Any]) -> Document:
-    before, after = stored.get("tags"), sent.get("tags")
-    if not before or before is after or not isinstance(before, list):
-        return {}
+def with_tags(stored: Mapping[str, Any], sent: Mapping[str, Any]) -> Document:
+    """The field `tags` with those of both, each once; nothing when neither has any."""
+    before, after = stored.get("tags") or [], sent.get("tags") or []
     known = {_tag_fqn(tag) for tag in before}
-    added = [tag for tag in after or () if _tag_fqn(tag) not in known]
-    return {"tags": [*before, *added]}
+    added = [tag for tag in after if _tag_fqn(tag) not in known]
+    return {"tags": [*before, *added]} if before or added else {}
 
 
 def _tag_fqn(tag: Any) -> Any:
@@ -71,7 +70,7 @@ def _merged_member(item: Any, old_by_name: Mapping[Any, Document], *, keep_curat
     member = {**kept, **item}
     if keep_curated:
         member |= _non_empty(old, _CURATED_OF_MEMBERS)
-    member |= _tags(old, member)
+    member |= with_tags(old, member)
     if isinstance(member.get("children"), list) and isinstance(old.get("children"), list):
         member["children"] = _merged_members(member["children"], old["children"], keep_curated=keep_curated)
     return member

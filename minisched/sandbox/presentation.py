@@ -45,7 +45,10 @@ class Presenter:
     def show(self, kind: Kind, entity: Document, caller: Caller, fields: Iterable[str] = ()) -> Document:
         """The answer for one entity; `fields` as in the query, `*` for all."""
         shown = self._known(kind, entity) if kind.known else _as_sent(entity)
-        for field, compute in self._wanted(kind, frozenset(fields)):
+        wanted = frozenset(fields)
+        if "tags" in wanted:
+            shown.setdefault("tags", [])
+        for field, compute in self._wanted(kind, wanted):
             value = compute(entity)
             if value is not None:
                 shown[field] = value

@@ -12,6 +12,7 @@ from minisched.sandbox.attached import COLUMN_PROFILE, SYSTEM_PROFILE, TABLE_PRO
 from minisched.sandbox.calls import Answer, Call, Endpoint
 from minisched.sandbox.catalog import Catalog
 from minisched.sandbox.kinds import BY_TYPE, Kind
+from minisched.sandbox.merging import with_tags
 from minisched.sandbox.presentation import Presenter
 from minisched.sandbox.references import not_found
 
@@ -127,18 +128,16 @@ class Profiles:
     # --- other things about a table -----------------------------------------------------------------------------------
 
     def put_data_model(self, kind: Kind, call: Call, table_id: str) -> Answer:
-        """The model, and its descriptions for the table and columns that have none yet."""
+        """The model; its tags are the table's too, its descriptions and owners where the table has none yet."""
         table = self._catalog.require(kind.type, table_id)
         model = shaping.without_nulls(call.document())
-        described = {column.get("name"): column.get("description") for column in model.get("columns") or ()}
-        columns = [
-            {"description": described[column["name"]], **column} if described.get(column["name"]) else column
-            for column in table.get("columns", [])
-        ]
-        changes: Document = {"dataModel": model, "columns": columns}
-        if model.get("description") and not table.get("description"):
-            changes["description"] = model["description"]
-        return self._set(kind, call, table_id, changes)
+        described = {column.get("name"): column for column in model.get("columns") or () if isinstance(column, dict)}
+        columns = [_modelled(column, described.get(column["name"], {})) for column in table.get("columns", [])]
+        changes = {
+            field: model[field] for field in ("description", "owners") if model.get(field) and not table.get(field)
+        }
+        changes |= with_tags(table, model)
+        return self._set(kind, call, table_id, {**changes, "dataModel": model, "columns": columns})
 
     def put_custom_metric(self, kind: Kind, call: Call, table_id: str) -> Answer:
         table = self._catalog.require(kind.type, table_id)
@@ -180,6 +179,13 @@ class Profiles:
 
     def _show(self, entity: Document, call: Call, kind: Kind | None = None) -> Document:
         return self._presenter.show(kind or BY_TYPE["table"], entity, call.caller, call.fields())
+
+
+def _modelled(column: Document, model: Document) -> Document:
+    described = (
+        {} if column.get("description") or not model.get("description") else {"description": model["description"]}
+    )
+    return {**column, **described, **with_tags(column, model)}
 
 
 def _timestamp(item: Document) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from minisched.domain.errors import InvalidInput
@@ -11,15 +12,20 @@ from minisched.domain.pipeline import Document
 from minisched.domain.secrets import mask
 from minisched.sandbox.calls import Answer, Call, Endpoint
 from minisched.sandbox.catalog import Catalog
+from minisched.sandbox.fqn_index import Entry, entry_of
 from minisched.sandbox.kinds import BY_TYPE, KINDS
-from minisched.sandbox.search_query import compile_query, field_matcher, text_matcher
+from minisched.sandbox.search_query import Matcher, compile_query, field_matcher, text_matcher
 
 _SUFFIX = "_search_index"
 # Indexes whose names are not the entity type in snake case.
 _ODD_INDEXES = {"search_entity": "searchIndex", "mlmodel": "mlmodel"}
 _EVERYTHING = frozenset({"all", "dataAsset", "data_asset"})
+_FQN = "fullyQualifiedName"
 _DEFAULT_SIZE = 10
 _LARGEST_SIZE = 10_000
+
+_Found = tuple[str, Entry]
+"""A kind and one of its entries."""
 
 
 class Search:
@@ -41,24 +47,17 @@ class Search:
         """Entities whose field is like `fieldValue`, in which `*` and `?` are wildcards."""
         field, value = call.query.get("fieldName", ""), call.query.get("fieldValue", "")
         if field.removesuffix(".keyword") == "fullyQualifiedName":
-            hits: Iterable[tuple[str, Document]] = (
-                (kind, document)
-                for kind in self._kinds(call)
-                for entry in self._catalog.matching(kind, value)
-                if (document := self._catalog.get(kind, entry.id)) is not None
-            )
-        else:
-            hits = self._scan(call, field_matcher(field, value))
-        return self._answer(call, [hit for hit in hits if self._visible(hit[1], call)])
+            found = [(kind, entry) for kind in self._kinds(call) for entry in self._catalog.matching(kind, value)]
+            return self._answer(call, found, _anything)
+        return self._answer(call, self._entries(call), field_matcher(field, value))
 
     def query(self, call: Call) -> Answer:
         """Entities that match the text `q` and the Elasticsearch query in `query_filter`."""
-        text = text_matcher(call.query.get("q", ""))
-        filters = compile_query(_query_filter(call))
-        ids = _wanted_ids(_query_filter(call))
-        hits: Iterable[tuple[str, Document]] = self._by_id(call, ids) if ids is not None else self._scan(call, text)
-        visible = [hit for hit in hits if self._visible(hit[1], call) and text(hit[1]) and filters(hit[1])]
-        return self._answer(call, visible)
+        filter_ = _query_filter(call)
+        text, matches = text_matcher(call.query.get("q", "")), compile_query(filter_)
+        ids = _wanted_ids(filter_)
+        entries = self._entries(call) if ids is None else self._by_id(call, ids)
+        return self._answer(call, entries, lambda document: text(document) and matches(document))
 
     def aggregate(self, _call: Call) -> Answer:
         """Aggregations are not computed: the answer has none."""
@@ -70,39 +69,46 @@ class Search:
             return [kind.type for kind in KINDS]
         return [kind for index in indexes if (kind := kind_of_index(index)) is not None]
 
-    def _scan(self, call: Call, matches: Callable[[Document], bool]) -> Iterable[tuple[str, Document]]:
-        for kind in self._kinds(call):
-            for document in self._catalog.every(kind):
-                if matches(document):
-                    yield kind, document
+    def _entries(self, call: Call) -> list[_Found]:
+        return [(kind, entry) for kind in self._kinds(call) for entry in self._catalog.below(kind, None)]
 
-    def _by_id(self, call: Call, ids: list[str]) -> Iterable[tuple[str, Document]]:
-        for kind in self._kinds(call):
-            for entity_id in ids:
-                document = self._catalog.get(kind, entity_id)
-                if document is not None:
-                    yield kind, document
+    def _by_id(self, call: Call, ids: list[str]) -> list[_Found]:
+        found = [(kind, self._catalog.get(kind, entity_id)) for kind in self._kinds(call) for entity_id in ids]
+        return [(kind, entry_of(document)) for kind, document in found if document is not None]
 
-    def _visible(self, document: Document, call: Call) -> bool:
-        """`deleted` in the query limits the hits to what is, or is not, deleted; without it both are hits."""
-        wanted = call.query.get("deleted")
-        return wanted not in {"true", "false"} or bool(document.get("deleted")) == (wanted == "true")
-
-    def _answer(self, call: Call, hits: list[tuple[str, Document]]) -> Answer:
-        field, descending = call.query.get("sort_field", ""), call.query.get("sort_order") != "asc"
-        if field in {"", "_score"}:
-            field, descending = "fullyQualifiedName", False
-        field = field.removesuffix(".keyword")
-        ordered = sorted(hits, key=lambda hit: str(hit[1].get(field, "")), reverse=descending)
-        after = call.query.get("search_after")
-        if after is not None:
-            ordered = [hit for hit in ordered if _follows(str(hit[1].get(field, "")), after, descending=descending)]
+    def _answer(self, call: Call, found: list[_Found], matches: Matcher) -> Answer:
+        """The page of the hits that the query asks for; documents after it are not looked at, unless the order is not
+        that of FQNs."""
+        field, descending = _order(call)
         start = max(0, call.number("from", 0) or 0)
         size = min(max(0, call.number("size", _DEFAULT_SIZE) or 0), _LARGEST_SIZE)
-        chosen = ordered[start : start + size]
-        return Answer(_envelope(self._hits(chosen, field, call), len(hits)))
+        after = call.query.get("search_after")
+        if field == _FQN:
+            hits = self._hits(call, found, matches, descending=descending, after=after)
+        else:
+            hits = iter(_sorted(self._hits(call, found, matches), field, descending=descending, after=after))
+        chosen = list(islice(hits, start, start + size))
+        more = next(hits, None) is not None
+        return Answer(_envelope(self._shown(chosen, field, call), start + len(chosen) + more, exact=not more))
 
-    def _hits(self, chosen: list[tuple[str, Document]], sort_field: str, call: Call) -> list[Document]:
+    def _hits(
+        self,
+        call: Call,
+        found: list[_Found],
+        matches: Matcher,
+        *,
+        descending: bool = False,
+        after: str | None = None,
+    ) -> Iterator[tuple[str, Document]]:
+        """What matches, in the order of FQNs, read as it is asked for."""
+        for kind, entry in sorted(found, key=lambda item: item[1].fqn, reverse=descending):
+            if not _is_visible(entry, call) or not _follows(entry.fqn, after, descending=descending):
+                continue
+            document = self._catalog.get(kind, entry.id)
+            if document is not None and matches(document):
+                yield kind, document
+
+    def _shown(self, chosen: list[tuple[str, Document]], sort_field: str, call: Call) -> list[Document]:
         wanted = {field.split(".")[0] for field in call.repeated.get("include_source_fields", ())}
         edges = self._incoming() if chosen and (not wanted or "upstreamLineage" in wanted) else {}
         hits = []
@@ -124,8 +130,36 @@ class Search:
         return hits
 
 
-def _follows(value: str, after: str, *, descending: bool) -> bool:
-    return value < after if descending else value > after
+def _anything(_: Document) -> bool:
+    return True
+
+
+def _order(call: Call) -> tuple[str, bool]:
+    """The field to sort by, and whether descending; hits all have the same score, so that gives the order of FQNs."""
+    field = call.query.get("sort_field", "").removesuffix(".keyword")
+    if field in {"", "_score"}:
+        return _FQN, False
+    return field, call.query.get("sort_order") != "asc"
+
+
+def _is_visible(entry: Entry, call: Call) -> bool:
+    """`deleted` in the query limits the hits to what is, or is not, deleted; without it both are hits."""
+    wanted = call.query.get("deleted")
+    return wanted not in {"true", "false"} or entry.deleted == (wanted == "true")
+
+
+def _follows(value: str, after: str | None, *, descending: bool) -> bool:
+    return after is None or (value < after if descending else value > after)
+
+
+def _sorted(
+    hits: Iterable[tuple[str, Document]], field: str, *, descending: bool, after: str | None
+) -> list[tuple[str, Document]]:
+    def key(hit: tuple[str, Document]) -> str:
+        return str(hit[1].get(field, ""))
+
+    ordered = sorted(hits, key=key, reverse=descending)
+    return [hit for hit in ordered if _follows(key(hit), after, descending=descending)]
 
 
 def _query_filter(call: Call) -> Any:
@@ -146,12 +180,12 @@ def _wanted_ids(query: Any) -> list[str] | None:
     return [str(value) for value in values] if isinstance(values, list) else None
 
 
-def _envelope(hits: list[Document], total: int) -> Document:
+def _envelope(hits: list[Document], total: int, *, exact: bool = True) -> Document:
     return {
         "took": 1,
         "timed_out": False,
         "_shards": {"total": 1, "successful": 1, "skipped": 0, "failed": 0},
-        "hits": {"total": {"value": total, "relation": "eq"}, "max_score": None, "hits": hits},
+        "hits": {"total": {"value": total, "relation": "eq" if exact else "gte"}, "max_score": None, "hits": hits},
     }
 
 

@@ -114,7 +114,8 @@ def _member(item: Any, owner_fqn: str) -> Any:
     if not isinstance(item, Mapping) or not isinstance(item.get("name"), str):
         return item
     fqn = names.join(owner_fqn, item["name"])
-    named = with_tag_names({**item, "fullyQualifiedName": fqn})
+    # A client adds a tag to a list that it was given; to a list that it was not given its addition is lost.
+    named = with_tag_names({"tags": [], **item, "fullyQualifiedName": fqn})
     if isinstance(item.get("children"), list):
         named["children"] = [_member(child, fqn) for child in item["children"]]
     return named
