@@ -1,0 +1,282 @@
+"""What every orchestrator behind `ports.PipelineServiceClient` does, whichever it is (design D11)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from minisched.clients.local import LocalClient, new_run
+from minisched.clients.noop import NoopClient
+from minisched.domain.errors import (
+    InvalidPipelineConfig,
+    InvalidSchedule,
+    NameCollision,
+    OrchestratorRejected,
+    PipelineNotFound,
+    RunNotFound,
+)
+from minisched.domain.pipeline import Document, PipelineRef
+from minisched.domain.run import Run, RunKind
+from minisched.ports import ClientResponse, PipelineServiceClient, RunOptions
+from minisched.scheduler import Scheduler
+from minisched.store.deployments import SqlDeploymentStore
+from minisched.store.secrets import SecretBox, new_key
+from tests.integration.supervised_node import RUNTIME, SupervisedNode, SystemClock
+from tests.waiting import wait_until
+
+
+@dataclass
+class Orchestrator:
+    """An implementation, and `behave`: what the workflow of the pipeline with this id does when it runs."""
+
+    client: PipelineServiceClient
+    behave: Callable[[str, str | None], None]
+
+
+class RefusingAutomations:
+    def run(self, workflow: Document) -> ClientResponse:
+        raise OrchestratorRejected("no automations here")
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Iterator[Orchestrator]:
+    node = SupervisedNode(tmp_path, slots=2, grace_s=1.0, python=Path(sys.executable))
+    deployments = SqlDeploymentStore(node.database, SecretBox([new_key()]))
+    clock = SystemClock()
+    scheduler = Scheduler(
+        deployments=deployments,
+        runs=node.runs,
+        executor=node.supervisor,
+        run_of=lambda deployment, run_id, scheduled_for: new_run(
+            deployment,
+            run_id=run_id,
+            kind=RunKind.SCHEDULED,
+            clock=clock,
+            runtime=RUNTIME,
+            requested_by="scheduler",
+            scheduled_for=scheduled_for,
+        ),
+        clock=clock,
+        misfire_grace_s=3600,
+    )
+    behaviours: dict[str, str | None] = {}
+
+    def job_of(run: Run) -> Document:
+        source = {"behaviour": behaviours.get(run.pipeline_id)}
+        return {"task": "workflow", "workflow": "metadata", "run_id": run.id, "config": {"source": source}}
+
+    node.job_of = job_of
+    client = LocalClient(
+        deployments=deployments,
+        runs=node.runs,
+        logs=node.directories,
+        executor=node.supervisor,
+        health=node.supervisor,
+        alarm=scheduler,
+        automations=RefusingAutomations(),
+        clock=clock,
+        runtime_of=lambda _: RUNTIME,
+        host_ip=lambda: "192.0.2.7",
+        kill_patience_s=20,
+    )
+    node.start()
+    scheduler.start()
+    yield Orchestrator(client, behaviours.__setitem__)
+    for deployment in deployments.all():
+        client.delete_pipeline(PipelineRef(deployment.name, deployment.id))
+    scheduler.close()
+    node.close()
+
+
+@pytest.fixture(params=["local"])
+def orchestrator(request: pytest.FixtureRequest) -> Orchestrator:
+    found: Orchestrator = request.getfixturevalue(request.param)
+    return found
+
+
+def a_pipeline(**changes: Any) -> Document:
+    name = changes.pop("name", f"p{uuid4().hex[:8]}")
+    return {
+        "id": str(uuid4()),
+        "name": name,
+        "fullyQualifiedName": f"svc.{name}",
+        "pipelineType": "metadata",
+        "service": {"id": str(uuid4()), "type": "databaseService", "name": "svc", "fullyQualifiedName": "svc"},
+        "sourceConfig": {"config": {"type": "DatabaseMetadata"}},
+        "airflowConfig": {"scheduleInterval": None, "maxActiveRuns": 1},
+        "enabled": True,
+        **changes,
+    }
+
+
+def ref(pipeline: Document) -> PipelineRef:
+    return PipelineRef(pipeline["name"], pipeline["id"], pipeline["fullyQualifiedName"])
+
+
+def state_of(client: PipelineServiceClient, pipeline: Document, run_id: str | None) -> str | None:
+    for status in client.get_pipeline_status(ref(pipeline), only_queued=False):
+        if status["runId"] == run_id:
+            return str(status["pipelineState"])
+    return None
+
+
+def test_it_is_healthy_and_says_which_version_it_runs(orchestrator: Orchestrator) -> None:
+    status = wait_until(lambda: (found := orchestrator.client.get_service_status()).code == 200 and found, timeout_s=30)
+    assert status.platform == orchestrator.client.platform
+    assert status.version
+
+
+def test_a_deployed_pipeline_is_triggerable_at_once_and_its_run_can_be_followed(orchestrator: Orchestrator) -> None:
+    client, pipeline = orchestrator.client, a_pipeline()
+    assert client.deploy_pipeline(pipeline).code == 200
+    answer = client.run_pipeline(ref(pipeline), RunOptions())
+    assert answer.code == 200
+    assert answer.run_id is not None
+    assert UUID(answer.run_id)
+    wait_until(lambda: state_of(client, pipeline, answer.run_id) == "success", timeout_s=30)
+    page = client.get_last_ingestion_logs(ref(pipeline), None)
+    assert page.task_id == "ingestion_task"
+    assert "executing at" in page.text
+    assert (page.total, page.after) == (1, None)
+
+
+def test_deploying_again_changes_and_keeps_what_it_knows(orchestrator: Orchestrator) -> None:
+    client, pipeline = orchestrator.client, a_pipeline()
+    client.deploy_pipeline(pipeline)
+    run_id = client.run_pipeline(ref(pipeline), RunOptions()).run_id
+    wait_until(lambda: state_of(client, pipeline, run_id) == "success", timeout_s=30)
+    changed = {**pipeline, "airflowConfig": {"scheduleInterval": "0 4 * * *"}, "enabled": False}
+    assert client.deploy_pipeline(changed).code == 200
+    assert client.deploy_pipeline(changed).code == 200
+    assert state_of(client, pipeline, run_id) == "success"
+
+
+def test_a_pipeline_that_is_not_deployed_is_not_found(orchestrator: Orchestrator) -> None:
+    client, stranger = orchestrator.client, ref(a_pipeline())
+    with pytest.raises(PipelineNotFound):
+        client.run_pipeline(stranger, RunOptions())
+    with pytest.raises(PipelineNotFound):
+        client.kill_ingestion(stranger)
+    with pytest.raises(PipelineNotFound):
+        client.get_pipeline_status(stranger, only_queued=True)
+    assert client.toggle_ingestion(stranger, enabled=False).code == 404
+    assert client.delete_pipeline(stranger).code == 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"pipelineType": "nonsense"}, InvalidPipelineConfig),
+        ({"pipelineType": "policyAgent"}, InvalidPipelineConfig),
+        ({"sourceConfig": None}, InvalidPipelineConfig),
+        ({"airflowConfig": {"scheduleInterval": "61 * * * *"}}, InvalidSchedule),
+        ({"airflowConfig": {"scheduleInterval": "0 0 * * *", "pipelineTimezone": "Mars/Olympus"}}, InvalidSchedule),
+    ],
+)
+def test_what_cannot_run_is_refused_and_the_old_deployment_stays(
+    orchestrator: Orchestrator, changes: Document, error: type[Exception]
+) -> None:
+    client, pipeline = orchestrator.client, a_pipeline()
+    client.deploy_pipeline(pipeline)
+    with pytest.raises(error):
+        client.deploy_pipeline({**pipeline, **changes})
+    assert client.run_pipeline(ref(pipeline), RunOptions()).code == 200
+
+
+def test_two_pipelines_of_one_cleaned_name_are_never_mixed_up(orchestrator: Orchestrator) -> None:
+    client, first = orchestrator.client, a_pipeline(name="a.b")
+    client.deploy_pipeline(first)
+    with pytest.raises(NameCollision):
+        client.deploy_pipeline(a_pipeline(name="a b"))
+
+
+def test_runs_wait_for_each_other_and_are_killed_together(orchestrator: Orchestrator) -> None:
+    client, pipeline = orchestrator.client, a_pipeline()
+    orchestrator.behave(pipeline["id"], "hang")
+    client.deploy_pipeline(pipeline)
+    first = client.run_pipeline(ref(pipeline), RunOptions()).run_id
+    wait_until(lambda: state_of(client, pipeline, first) == "running", timeout_s=30)
+    second = client.run_pipeline(ref(pipeline), RunOptions()).run_id
+    assert [s["runId"] for s in client.get_pipeline_status(ref(pipeline), only_queued=True)] == [second]
+    assert client.kill_ingestion(ref(pipeline), by="ada").code == 200
+    assert {state_of(client, pipeline, run) for run in (first, second)} == {"stopped"}
+    assert client.kill_ingestion(ref(pipeline)).code == 404
+
+
+def test_one_run_is_killed_and_the_other_stays(orchestrator: Orchestrator) -> None:
+    client, pipeline = orchestrator.client, a_pipeline(airflowConfig={"maxActiveRuns": 2})
+    orchestrator.behave(pipeline["id"], "hang")
+    client.deploy_pipeline(pipeline)
+    kept, killed = (client.run_pipeline(ref(pipeline), RunOptions()).run_id for _ in range(2))
+    wait_until(lambda: {state_of(client, pipeline, run) for run in (kept, killed)} == {"running"}, timeout_s=30)
+    assert client.kill_ingestion(ref(pipeline), run_id=killed).code == 200
+    assert state_of(client, pipeline, killed) == "stopped"
+    assert state_of(client, pipeline, kept) == "running"
+
+
+def test_a_disabled_pipeline_still_runs_when_a_person_asks(orchestrator: Orchestrator) -> None:
+    client, pipeline = orchestrator.client, a_pipeline(airflowConfig={"scheduleInterval": "0 4 * * *"})
+    client.deploy_pipeline(pipeline)
+    assert client.toggle_ingestion(ref(pipeline), enabled=False).code == 200
+    run_id = client.run_pipeline(ref(pipeline), RunOptions()).run_id
+    wait_until(lambda: state_of(client, pipeline, run_id) == "success", timeout_s=30)
+
+
+def test_deleting_ends_its_runs_and_can_be_repeated(orchestrator: Orchestrator) -> None:
+    client, pipeline = orchestrator.client, a_pipeline()
+    orchestrator.behave(pipeline["id"], "hang")
+    client.deploy_pipeline(pipeline)
+    run_id = client.run_pipeline(ref(pipeline), RunOptions()).run_id
+    wait_until(lambda: state_of(client, pipeline, run_id) == "running", timeout_s=30)
+    assert client.delete_pipeline(ref(pipeline)).code == 200
+    assert client.delete_pipeline(ref(pipeline)).code == 200
+    with pytest.raises(PipelineNotFound):
+        client.run_pipeline(ref(pipeline), RunOptions())
+
+
+def test_a_repeated_trigger_with_one_key_is_one_run(orchestrator: Orchestrator) -> None:
+    client, pipeline = orchestrator.client, a_pipeline()
+    client.deploy_pipeline(pipeline)
+    options = RunOptions(idempotency_key=f"k-{uuid4()}")
+    assert client.run_pipeline(ref(pipeline), options).run_id == client.run_pipeline(ref(pipeline), options).run_id
+
+
+def test_a_pipeline_that_never_ran_has_no_log(orchestrator: Orchestrator) -> None:
+    client, pipeline = orchestrator.client, a_pipeline()
+    client.deploy_pipeline(pipeline)
+    with pytest.raises(RunNotFound):
+        client.get_last_ingestion_logs(ref(pipeline), None)
+
+
+def test_it_knows_its_address(orchestrator: Orchestrator) -> None:
+    assert orchestrator.client.request_get_host_ip() == "192.0.2.7"
+
+
+def test_a_schedule_fires_by_itself(local: Orchestrator) -> None:
+    pipeline = a_pipeline(airflowConfig={"scheduleInterval": "* * * * *"})
+    local.client.deploy_pipeline(pipeline)
+    wait_until(lambda: local.client.get_pipeline_status(ref(pipeline), only_queued=False), timeout_s=70, every_s=0.2)
+    status = local.client.get_pipeline_status(ref(pipeline), only_queued=False)[0]
+    instant = datetime.fromtimestamp(status["timestamp"] / 1000, UTC)
+    assert (instant.second, instant.microsecond) == (0, 0)
+
+
+def test_without_an_orchestrator_nothing_pretends_to_happen() -> None:
+    client = NoopClient()
+    assert client.get_service_status().version == "disabled"
+    for act in (
+        lambda: client.deploy_pipeline(a_pipeline()),
+        lambda: client.run_pipeline(PipelineRef("p"), RunOptions()),
+        lambda: client.kill_ingestion(PipelineRef("p")),
+        lambda: client.toggle_ingestion(PipelineRef("p"), enabled=True),
+    ):
+        with pytest.raises(OrchestratorRejected, match="No orchestrator is configured"):
+            act()
+    assert client.delete_pipeline(PipelineRef("p")).code == 200
