@@ -7,11 +7,12 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from litestar import Litestar
 from litestar.testing import TestClient
 
 from minisched.api.dependencies import ApiDependencies
@@ -53,7 +54,7 @@ class _NoAutomations:
 class World:
     """One application and everything behind it."""
 
-    http: TestClient[Any]
+    app: Litestar
     stores: Stores
     directory: MemoryDirectory
     executor: FakeExecutor
@@ -63,7 +64,14 @@ class World:
     client: PipelineServiceClient
     cases: UseCases
     stopping: threading.Event
-    problems: dict[str, str | None] = field(default_factory=dict)
+    problems: dict[str, str | None]
+    client_in_process: TestClient[Litestar] | None = None
+
+    @property
+    def http(self) -> TestClient[Litestar]:
+        """Speaks to the application without a network; there is none in a world that is served over one."""
+        assert self.client_in_process is not None
+        return self.client_in_process
 
     @property
     def scripted(self) -> ScriptedClient:
@@ -93,16 +101,21 @@ def _migrated() -> bytes:
 
 
 @contextmanager
-def in_process(directory: Path, *, scripted: bool = False, **settings: Any) -> Iterator[World]:
-    """The application over SQLite, with the local client (or a scripted one) and without processes."""
+def a_world(directory: Path, *, scripted: bool = False, **settings: Any) -> Iterator[World]:
+    """The application over SQLite, with the local client (or a scripted one) and without processes; not started."""
     database = directory / "minisched.db"
     database.write_bytes(_migrated())
     database.chmod(0o600)
-    url = f"sqlite:///{database}"
-    with sql_stores("sqlite", url) as stores:
-        world = _world(stores, scripted=scripted, settings=settings)
-        with world.http:
-            yield world
+    with sql_stores("sqlite", f"sqlite:///{database}") as stores:
+        yield _world(stores, scripted=scripted, settings=settings)
+
+
+@contextmanager
+def in_process(directory: Path, **settings: Any) -> Iterator[World]:
+    """A world that is spoken to without a network."""
+    with a_world(directory, **settings) as world, TestClient(world.app, base_url=BASE_URL) as client:
+        world.client_in_process = client
+        yield world
 
 
 def _world(stores: Stores, *, scripted: bool, settings: dict[str, Any]) -> World:
@@ -145,5 +158,6 @@ def _world(stores: Stores, *, scripted: bool, settings: dict[str, Any]) -> World
         stopping=stopping,
         **settings,
     )
-    http = TestClient(create_api(dependencies), base_url=BASE_URL, raise_server_exceptions=True)
-    return World(http, stores, entities, executor, logs, runtimes, alarm, client, cases, stopping, problems)
+    return World(
+        create_api(dependencies), stores, entities, executor, logs, runtimes, alarm, client, cases, stopping, problems
+    )

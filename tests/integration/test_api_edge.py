@@ -162,7 +162,7 @@ def test_one_usable_runtime_is_enough_and_none_is_no_fault(
 def test_every_route_is_described(world: World) -> None:
     described = world.http.get("/schema").json()
     assert described["openapi"].startswith("3.")
-    for route in world.http.app.routes:
+    for route in world.app.routes:
         if isinstance(route, HTTPRoute) and not route.path.startswith("/schema"):
             operations = described["paths"][route.path_format]
             for method in route.methods - {"OPTIONS"}:
@@ -212,6 +212,10 @@ def test_a_raw_request_without_a_host_is_refused(world: World) -> None:
         "client": ("127.0.0.1", 1),
         "root_path": "",
     }
+
+    async def ask() -> None:
+        await world.app(scope, receive, send)  # type: ignore[arg-type]
+
     with world.http.portal() as portal:
-        portal.call(world.http.app, scope, receive, send)
+        portal.call(ask)
     assert sent[0]["status"] == 403
