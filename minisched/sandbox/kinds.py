@@ -181,7 +181,7 @@ _OTHER_ASSETS = (
         inherited=("service", "serviceType"),
         members=("columns",),
     ),
-    _of_service("mcpServer", "mcpServers", "mcp"),
+    Kind("mcpServer", "mcpServers", parents=("service",), references={"service": "mcpService"}),
     Kind("metric", "metrics", references={"relatedMetrics": "metric"}),
     Kind("report", "reports"),
     Kind("dataContract", "dataContracts", parents=("entity",), references={"entity": "table"}, needs_parent=False),
