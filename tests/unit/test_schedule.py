@@ -329,6 +329,7 @@ def test_clock_changes_name_what_they_do_to_a_schedule() -> None:
         ("03-29 01:00", "02:00-03:00", "lost 02:00 02:30"),
         ("10-25 01:00", "03:00-02:00", "doubled 02:00 02:30"),
     ]
+    assert told("0 3 * * *") == []
     assert told("15 4 * * *") == []
 
 
