@@ -22,6 +22,7 @@ from .escalation import LEFTOVER_GRACE_S, Escalation
 
 MEMORY_POLL_S = 1.0
 PEAK_POLL_S = 2.0
+MEMORY_GRACE_S = 2.0  # what eats memory goes on eating while it is given time
 _RECORD_RETRY_S = 60.0
 _HEARD = {signal.SIGCHLD, signal.SIGTERM}
 
@@ -154,8 +155,9 @@ class Guard:
         self._ended_by = cause
         self._tell_runner(cause)
         self._escalation.terminate(self._runner_pid)
-        deadline = time.monotonic() + self._grace_s
-        if self._escalation.wait_for_end(self._grace_s, lambda: self._runner_status is not None):
+        grace_s = min(self._grace_s, MEMORY_GRACE_S) if cause == "memory_limit" else self._grace_s
+        deadline = time.monotonic() + grace_s
+        if self._escalation.wait_for_end(grace_s, lambda: self._runner_status is not None):
             self._escalation.wait_for_end(min(LEFTOVER_GRACE_S, deadline - time.monotonic()), lambda: False)
         self._escalation.kill()
 

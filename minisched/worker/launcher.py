@@ -18,7 +18,7 @@ import sys
 import time
 from typing import Any, Callable
 
-from . import kernel, processes, protocol
+from . import guard, kernel, processes, protocol, rehearsal
 from .preload import Preloaded
 from .spares import NotSingleThreaded, Spare, fork_spare
 
@@ -26,6 +26,8 @@ SPARE_AGE_S = 30 * 60.0
 _TICK_S = 1.0
 _SWEEP_S = 0.1
 _SPARE_RETRY_S = 5.0
+_REHEARSALS = 10  # fills the interpreter's caches, and lets it specialise the code of a start
+_LEAVE_S = 2.0  # to collect the spares: an init that reaps nobody would keep them as zombies
 
 
 class Handover:
@@ -113,6 +115,10 @@ class Launcher:
         self._listener.close()
         for connection in list(self._connections):
             self._disconnect(connection)
+        deadline = time.monotonic() + _LEAVE_S
+        while self._known and time.monotonic() < deadline:
+            self._reap()
+            time.sleep(0.01)
 
     # --- connections ------------------------------------------------------------------------------------------------
 
@@ -330,9 +336,7 @@ def launch(
     _set_up_process()
     gc.disable()
     preloaded = preload()
-    gc.collect()
-    gc.freeze()
-    kernel.use_huge_pages()
+    _settle()
     facts = {
         "runtime": runtime,
         "generation": generation,
@@ -345,6 +349,17 @@ def launch(
     with listening(socket_path) as listener:
         Launcher(listener, facts, preloaded, spares, linger_s).run()
     return 0
+
+
+def _settle() -> None:
+    """Make what every fork inherits as ready and as cheap to copy as it can be, and never look at it again."""
+    for _ in range(_REHEARSALS):
+        guard.rehearse()
+        rehearsal.rehearse()
+    gc.disable()
+    gc.collect()
+    gc.freeze()
+    kernel.use_huge_pages()
 
 
 def _set_up_process() -> None:

@@ -1,7 +1,7 @@
 """A spare runner goes through the motions of a run, so that the real one starts on pages that are its own already.
 
 After a fork every page is shared, and its first change costs a page fault: some milliseconds in all, which are better
-spent while nobody waits.
+spent while nobody waits. The launcher does the same before its first fork, so that caches are filled once for all.
 """
 
 from __future__ import annotations

@@ -77,7 +77,8 @@ def take_over_output(redactor: Redactor) -> FailureMemory:
     logging.captureWarnings(True)
     logging.raiseExceptions = False
     for talkative in (logger, logging.getLogger("metadata")):  # the workflow sets its own level later
-        talkative.setLevel(logging.INFO)
+        if talkative.level != logging.INFO:  # setting a level walks through every logger there is
+            talkative.setLevel(logging.INFO)
     return memory
 
 

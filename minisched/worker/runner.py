@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import socket
-import sys
 from typing import Any
 
 from . import causes, protocol, rehearsal, run_log, surroundings, tasks
@@ -67,6 +66,7 @@ class Run:
         surroundings.set_limits(self._limits)
         surroundings.set_environment(job.get("environment") or {})
         own_dir = surroundings.enter(self._run_id, self._run_dir)
+        surroundings.reseed()
         faulthandler.enable(file=2)
         progress = Progress(self._run_id, self._run_dir, self._redactor)
         try:
@@ -100,7 +100,7 @@ class Run:
             self._result.write(self._run_dir, self._redactor)
         except OSError as error:
             code = protocol.EXIT_NO_RESULT
-            sys.stderr.write("cannot write the result: {}\n".format(error))
+            _log.error("cannot write the result: %s", error)
         logging.shutdown()
         run_log.flush()
         return code

@@ -6,6 +6,7 @@ import contextlib
 import os
 import resource
 import signal
+import sys
 import tempfile
 import time
 from typing import Any, Mapping
@@ -65,6 +66,13 @@ def enter(run_id: str, run_dir: str) -> str:
     tempfile.tempdir = None
     os.environ[protocol.RUN_MARK] = run_id
     return path
+
+
+def reseed() -> None:
+    """Other random numbers than those of every other run; Python's own generator does it at the fork."""
+    generator = sys.modules.get("numpy.random")
+    if generator is not None:
+        generator.seed()
 
 
 def set_environment(environment: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -383,3 +384,34 @@ class TestSurvival:
 
 def _children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 200 kB."""
+    directory = tmp_path / "small"
+    directory.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(directory)], check=False, capture_output=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip("mounting a small file system needs root")
+    yield directory
+    subprocess.run(["umount", "--lazy", str(directory)], check=True)
+
+
+def test_full_disk_fails_the_run_and_its_end_is_recorded_when_there_is_room(
+    shared: LauncherProcess, small_disk: Path
+) -> None:
+    job = standin_job("shout") | {"run_id": str(uuid.uuid4())}
+    answer = shared.request(job, small_disk)
+    run = SpawnedRun(job["run_id"], small_disk, answer["process"])
+    runner = run.runner
+    wait_until(lambda: not alive(runner))
+    assert alive(run.guard)  # it waits for room
+
+    (small_disk / protocol.LOG_FILE).write_bytes(b"")
+
+    assert run.wait()["exit_code"] == protocol.EXIT_NO_RESULT
+    answer = shared.request(standin_job() | {"run_id": "another"}, small_disk / "missing")
+    assert answer["reason"] == protocol.REFUSED_RUN_DIR
