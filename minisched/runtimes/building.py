@@ -78,8 +78,8 @@ def _make_environment(
         run_uv([*arguments, str(directory)], directory=directory.parent, on_line=reader.read, pass_fds=fds)
     except RuntimeBuildFailed as error:
         raise RuntimeBuildFailed(
-            error.message.replace("The packages could not be installed.", "The environment could not be made."),
-            hint=f"{recipe.requirement} needs Python {recipe.python_request}; name an interpreter with --python.",
+            f"The environment could not be made. {error.reason}",
+            hint=f"{recipe.requirement} needs Python {recipe.python_request}; name an installed one by --python.",
             output=error.output,
         ) from None
 

@@ -18,9 +18,13 @@ class RuntimeBusy(Conflict):
 
 
 class RuntimeBuildFailed(RuntimeUnusable):
-    """The runtime could not be built. `package` is the one at fault, where it is known; `output` all that uv said."""
+    """The runtime could not be built. `package` is the one at fault, where it is known; `reason` what uv gave
+    for it, `output` all that uv said."""
 
-    def __init__(self, message: str, *, hint: str | None = None, package: str | None = None, output: str = "") -> None:
+    def __init__(
+        self, message: str, *, hint: str | None = None, package: str | None = None, reason: str = "", output: str = ""
+    ) -> None:
         super().__init__(message, hint=hint)
         self.package = package
+        self.reason = reason or message
         self.output = output

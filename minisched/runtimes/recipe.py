@@ -86,6 +86,8 @@ def _additions(line: Line) -> tuple[str, ...]:
     """Imported by the line, but not among its own requirements."""
     if line <= (1, 6):
         return ("setuptools<81",)  # pkg_resources, which later ones no longer have
+    if line <= (1, 8):
+        return ("cachetools", "google-cloud-bigquery")  # the latter for data quality and classification
     if line <= (1, 12):
         return ("cachetools",)
     return ()

@@ -21,7 +21,7 @@ _PARAGRAPH = 600
 _TAIL_LINES = 3
 
 _PACKAGE_AT_FAULT = (
-    re.compile(r"Failed to (?:build|download|prepare|install|read|extract|fetch)\w*:? `([^`]+)`"),
+    re.compile(r"Failed to (?:build|download|prepare|install|read|extract|fetch)\w*:? `((?!https?:)[^`]+)`"),
     re.compile(r"Failed to install: \S+ \(([^)]+)\)"),
     re.compile(r"([A-Za-z0-9][\w.-]*)(?:==\S+)? was not found in the (?:package registry|cache)"),
     re.compile(r"there (?:is|are) no versions? of ([A-Za-z0-9][\w.-]*(?:[=<>~!]=?[^\s,]+)?)"),
@@ -109,9 +109,11 @@ def failure(lines: Sequence[str], code: int) -> RuntimeBuildFailed:
     package = next((found[1] for pattern in _PACKAGE_AT_FAULT if (found := pattern.search(text))), None)
     about = f"The package {package} could not be installed. " if package else "The packages could not be installed. "
     tail = f" Its last words: {' / '.join(quoted[-_TAIL_LINES:])}" if quoted else ""
+    reason = text.rstrip(".") + "." + _shortened(tail)
     return RuntimeBuildFailed(
-        about + text.rstrip(".") + "." + _shortened(tail),
+        about + reason,
         package=package,
+        reason=reason,
         hint=_hint(" ".join([text, *quoted]), hints),
         output="\n".join(lines),
     )

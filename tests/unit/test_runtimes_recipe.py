@@ -49,7 +49,9 @@ def test_what_is_no_extra_is_refused(extra: str) -> None:
     [
         ("1.5.15.2", ("setuptools<81",)),
         ("1.6", ("setuptools<81",)),
-        ("1.7", ("cachetools",)),
+        ("1.7", ("cachetools", "google-cloud-bigquery")),
+        ("1.8.12.0", ("cachetools", "google-cloud-bigquery")),
+        ("1.9", ("cachetools",)),
         ("1.12.14.2", ("cachetools",)),
         ("1.13", ()),
         ("2.0", ()),

@@ -148,6 +148,12 @@ class TestFailure:
     def test_of_the_network_asks_for_the_index(self, output: str) -> None:
         assert "package index reachable" in (failure(output.splitlines(), 1).hint or "")
 
+    def test_of_a_python_that_cannot_be_fetched_blames_no_package(self) -> None:
+        error = failure(["error: Request failed", "  cause: Failed to download `https://x.example/cpython.tar.gz`"], 1)
+
+        assert error.package is None
+        assert error.reason == "Request failed Failed to download `https://x.example/cpython.tar.gz`."
+
     def test_passes_uvs_own_hint_on(self) -> None:
         assert "Build failures usually indicate" in (failure(BROKEN_BUILD.splitlines(), 1).hint or "")
 
