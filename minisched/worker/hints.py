@@ -19,8 +19,15 @@ _BY_TYPE = {
     "MemoryError": "Give the run more memory, or narrow its filters.",
 }
 
-_BY_TEXT = (
+# These say more than any class does.
+_DECISIVE = (
     (r"\b401\b|unauthori[sz]ed|token.{0,20}(expired|invalid)", "The bot's token was rejected: deploy again."),
+    (
+        r"spacy-models|Can't find model 'en_core",
+        "Install the spaCy language model of auto classification in the runtime.",
+    ),
+)
+_BY_TEXT = (
     (r"\b403\b|forbidden|not authori[sz]ed|permission", "The bot's roles do not allow this."),
     (r"version.{0,40}mismatch|client version", "Use a runtime of the OpenMetadata server's version."),
     (r"no such module|No module named", "Add the missing package to the runtime."),
@@ -32,7 +39,7 @@ _BY_TEXT = (
 
 def hint_for(kinds: list[str], message: str) -> str | None:
     """The most specific hint: `kinds` are the exception's classes, most derived first."""
-    for pattern, hint in _BY_TEXT[:1]:
+    for pattern, hint in _DECISIVE:
         if re.search(pattern, message, re.IGNORECASE):
             return hint
     for kind in kinds:

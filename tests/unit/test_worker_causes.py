@@ -101,6 +101,6 @@ def test_sys_exit_is_named() -> None:
 
 
 def test_every_hint_is_a_sentence() -> None:
-    for hint in [*hints._BY_TYPE.values(), *(hint for _, hint in hints._BY_TEXT)]:
+    for hint in [*hints._BY_TYPE.values(), *(hint for _, hint in (*hints._DECISIVE, *hints._BY_TEXT))]:
         assert hint[0].isupper()
         assert hint.endswith(".")
