@@ -38,12 +38,16 @@ _STOP_S = 20.0
 
 @dataclass(frozen=True)
 class Server:
-    """A running database server; `pattern` is the URL of a database on it, with `{name}` for the database's name."""
+    """A running database server; `pattern` is the URL of a database on it, with `{name}` for the database's name.
+
+    On the Unix socket everybody is welcome; on `port` of 127.0.0.1 whoever knows the password of a user.
+    """
 
     kind: str
     pattern: str
     admin: str
     socket: Path
+    port: int
 
     def url(self, name: str) -> str:
         return self.pattern.format(name=name)
@@ -78,17 +82,23 @@ def postgresql_server() -> Iterator[Server]:
                 str(data),
                 "-U",
                 "postgres",
-                "-A",
-                "trust",
+                "--auth-local=trust",
+                "--auth-host=scram-sha-256",
                 "-E",
                 "UTF8",
                 "--no-sync",
             ]
         )
-        options = ["fsync=off", "listen_addresses=", f"unix_socket_directories={directory}", "max_connections=200"]
+        port = _free_port()
+        options = ["fsync=off", "listen_addresses=127.0.0.1", f"port={port}", "max_connections=200"]
+        options.append(f"unix_socket_directories={directory}")
         settings = [word for option in options for word in ("-c", option)]
         server = Server(
-            "postgresql", f"postgresql://postgres@/{{name}}?host={directory}", "postgres", directory / ".s.PGSQL.5432"
+            "postgresql",
+            f"postgresql://postgres@/{{name}}?host={directory}&port={port}",
+            "postgres",
+            directory / f".s.PGSQL.{port}",
+            port,
         )
         command = [*user, str(binaries / "postgres"), "-D", str(data), *settings]
         with _running(command, directory, server, stop_signal=signal.SIGINT):
@@ -102,7 +112,7 @@ def mariadb_server() -> Iterator[Server]:
     if program is None or install is None:
         skip_or_fail("MariaDB is not installed")
     with _directory(owner=None) as directory:
-        data, listens_at = directory / "data", directory / "socket"
+        data, listens_at, port = directory / "data", directory / "socket", _free_port()
         user = pwd.getpwuid(os.getuid()).pw_name
         _run(
             [install, "--no-defaults", f"--datadir={data}", f"--user={user}", "--skip-test-db",
@@ -116,12 +126,15 @@ def mariadb_server() -> Iterator[Server]:
             f"--socket={listens_at}",
             f"--pid-file={directory / 'pid'}",
             f"--user={user}",
-            "--skip-networking",
+            "--bind-address=127.0.0.1",
+            f"--port={port}",
             "--innodb-flush-log-at-trx-commit=0",
             "--innodb-buffer-pool-size=64M",
             "--max-connections=200",
         ]
-        server = Server("mariadb", f"mariadb://root@localhost/{{name}}?unix_socket={listens_at}", "mysql", listens_at)
+        server = Server(
+            "mariadb", f"mariadb://root@localhost/{{name}}?unix_socket={listens_at}", "mysql", listens_at, port
+        )
         with _running(command, directory, server, stop_signal=signal.SIGTERM):
             yield server
 
@@ -253,6 +266,12 @@ def _running(command: list[str], directory: Path, server: Server, *, stop_signal
             process.wait(_STOP_S)
         process.kill()
         process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _accepts(path: Path) -> bool:
