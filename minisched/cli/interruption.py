@@ -32,3 +32,17 @@ def interrupted_once(message: bytes) -> Iterator[None]:
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def deferring_interrupts() -> Iterator[None]:
+    """Within, which should be short, a signal waits for the end of the block: what it makes will be known by name."""
+    pending: list[int] = []
+    former = {number: signal.signal(number, lambda number, _: pending.append(number)) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+    if pending:
+        signal.raise_signal(pending[0])

@@ -17,6 +17,7 @@ from typing import Any, Self
 import psutil
 
 from minisched.cli.exit_codes import ServerUnreachable
+from minisched.cli.interruption import deferring_interrupts
 from minisched.cli.server import RUNTIMES, Server
 from minisched.domain.errors import MinischedError, RuntimeUnusable
 
@@ -24,6 +25,8 @@ _LIVE_WITHIN_S = 60.0
 _STOPPED_WITHIN_S = 30.0
 _LAUNCHERS_GONE_WITHIN_S = 5.0
 _LOOK_EVERY_S = 0.02
+# The launcher is importing meanwhile and needs the processor more than our questions do.
+_WARM_EVERY_S = 0.2
 
 
 class ServerDied(MinischedError):
@@ -77,7 +80,7 @@ class ServerProcess:
         if not self._outlives_us:
             command.append("--stop-with-stdin")
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(self.log_path, "wb", opener=_private) as log:
+        with open(self.log_path, "wb", opener=_private) as log, deferring_interrupts():
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL if self._outlives_us else subprocess.PIPE,
@@ -95,15 +98,17 @@ class ServerProcess:
     def wait_until_live(self) -> None:
         """Raises ServerDied, with the end of its log, or ServerUnreachable when it takes too long."""
         with Server(self.url) as server:
-            self._poll(lambda: _is_live(server), _LIVE_WITHIN_S, "does not answer")
+            self._poll(lambda: _is_live(server), _LIVE_WITHIN_S, _LOOK_EVERY_S, "does not answer")
 
     def wait_until_warm(self, within_s: float) -> dict[str, Any]:
         """The runtime that is ready to run, as the server describes it. Raises RuntimeUnusable when none will be."""
         with Server(self.url) as server:
-            found: dict[str, Any] = self._poll(lambda: warm_runtime(server), within_s, "has no runtime ready")
+            found: dict[str, Any] = self._poll(
+                lambda: warm_runtime(server), within_s, _WARM_EVERY_S, "has no runtime ready"
+            )
             return found
 
-    def _poll(self, condition: Callable[[], Any], within_s: float, problem: str) -> Any:
+    def _poll(self, condition: Callable[[], Any], within_s: float, every_s: float, problem: str) -> Any:
         assert self._process is not None
         deadline = time.monotonic() + within_s
         while not (answer := condition()):
@@ -114,7 +119,7 @@ class ServerProcess:
                 )
             if time.monotonic() > deadline:
                 raise ServerUnreachable(f"the server {problem} after {within_s:g} s.", hint=f"See {self.log_path}.")
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(every_s)
         return answer
 
     def _last_words(self) -> str:

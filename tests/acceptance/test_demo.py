@@ -21,6 +21,7 @@ import httpx
 import pytest
 
 from minisched.cli import demo_documents
+from minisched.cli.exit_codes import ExitCode
 from minisched.cli.sample_database import TABLES, VIEWS
 from tests.processes_of_tests import processes_about
 from tests.waiting import wait_until
@@ -70,7 +71,7 @@ def test_the_demo_shows_what_the_real_package_found(environment: dict[str, str],
     assert shown["run"]["state"] == "success"
     assert shown["pipeline"]["airflowConfig"]["scheduleInterval"] == "0 * * * *"
     assert [owner["id"] for owner in shown["pipeline"]["owners"]] == [demo_documents.OWNER_ID]
-    assert {step["name"] for step in shown["run"]["steps"]} >= {"Sqlite", "OpenMetadata"}
+    assert {step["name"] for step in shown["run"]["steps"]} >= {"SQLite", "OpenMetadata"}
     assert 0 < shown["timings"]["trigger_to_first_line_ms"] < shown["timings"]["import_s"] * 1000
 
 
@@ -138,15 +139,15 @@ def _collect(process: subprocess.Popen[str], lines: queue.Queue[str]) -> None:
     lines.put("")
 
 
-@pytest.mark.parametrize("stage", ["runtime ", "sample database", "server at", "is imported", "deployed", "triggered"])
-def test_an_interruption_at_any_stage_leaves_no_process_and_no_broken_state(
-    environment: dict[str, str], home: Path, stage: str
+def test_interruptions_at_every_stage_leave_no_process_and_no_broken_state(
+    environment: dict[str, str], home: Path
 ) -> None:
-    demo = _started(environment)
-    demo.wait_for(stage)
-    demo.process.send_signal(signal.SIGINT)
-    assert demo.process.wait(timeout=60) == 130
-    assert not processes_about(home)
+    for stage in ("runtime ", "sample database", "server at", "is imported", "deployed", "triggered", "{metadata"):
+        demo = _started(environment)
+        demo.wait_for(stage)
+        demo.process.send_signal(signal.SIGINT)
+        assert demo.process.wait(timeout=60) == ExitCode.INTERRUPTED, stage
+        assert not processes_about(home), stage
     done = _demo(environment, "--json")
     assert done.returncode == 0, done.stderr
     assert len(json.loads(done.stdout)["arrived"]["tables"]) == TABLES
@@ -167,6 +168,6 @@ def test_an_interruption_while_a_runtime_is_created_leaves_nothing_of_it(
     demo = _started(environment)
     demo.wait_for("resolve")
     demo.process.send_signal(signal.SIGINT)
-    assert demo.process.wait(timeout=60) == 130
+    assert demo.process.wait(timeout=60) == ExitCode.INTERRUPTED
     assert not processes_about(home)
     assert [entry.name for entry in (home / "runtimes").iterdir() if entry.is_dir()] == []

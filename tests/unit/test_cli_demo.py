@@ -15,7 +15,7 @@ import pytest
 
 from minisched.cli import demo_documents, kept_server
 from minisched.cli.demo_run import _Log, arrived_in
-from minisched.cli.interruption import interrupted_once
+from minisched.cli.interruption import deferring_interrupts, interrupted_once
 from minisched.cli.kept_server import KeptServer, ServerHangs, only_one
 from minisched.cli.sample_database import TABLES, VIEWS, create_sample_database
 from minisched.cli.server import Server
@@ -141,3 +141,17 @@ def test_the_first_signal_interrupts_and_later_ones_let_the_cleaning_end(
     assert cleaned
     assert signal.getsignal(number) is former
     assert capfd.readouterr().err == "cleaning up\n"
+
+
+def test_a_signal_waits_for_the_end_of_a_block_that_must_be_whole() -> None:
+    made: list[str] = []
+
+    def make() -> None:
+        with deferring_interrupts():
+            os.kill(os.getpid(), signal.SIGTERM)
+            made.append("whole")
+        made.append("too late")
+
+    with pytest.raises(KeyboardInterrupt), interrupted_once(b""):
+        make()
+    assert made == ["whole"]
