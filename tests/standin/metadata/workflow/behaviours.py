@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 
+from .zoo import *  # noqa: F403
+
 
 def hang(_workflow):
     note_pid("main")
