@@ -1,4 +1,4 @@
-"""A sandbox served on a free port, with the least of an API for ingestion pipelines beside it."""
+"""Sandboxes for tests: in this process, or served on a free port with the least of an API for pipelines beside it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
+import httpx
 from litestar import HttpMethod, Litestar, Request, Response, Router, put, route
 from litestar.params import RawBody
+from litestar.testing import TestClient
 from litestar.types import ASGIApp, Message, Receive, Send
 
 from minisched.domain.pipeline import Document
@@ -22,6 +25,61 @@ from minisched.serving import bind, serving_in_background
 
 TOKEN = "bot-token-of-the-tests"
 MOUNT = "/api/v1/services/ingestionPipelines"
+
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+BASE_URL = "http://127.0.0.1:8580/api"
+
+
+class SandboxApi:
+    """Requests to a sandbox in this process: by a run, unless a person asks."""
+
+    def __init__(self, http: TestClient[Any], documents: DocumentStore) -> None:
+        self.http = http
+        self.documents = documents
+
+    def call(self, method: str, path: str, body: Any = None, *, by: str = "run", **query: Any) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {TOKEN}"} if by == "run" else {}
+        content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        return self.http.request(method, f"/api/v1/{path}", content=content, headers=headers, params=query or None)
+
+    def ok(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
+        """The JSON of an answer that must be good."""
+        answer = self.call(method, path, body, **options)
+        assert answer.status_code < 300, answer.text
+        return answer.json() if answer.content else None
+
+    def refused(self, method: str, path: str, body: Any = None, **options: Any) -> tuple[int, str]:
+        """Code and message of an answer that must be an error in OpenMetadata's shape."""
+        answer = self.call(method, path, body, **options)
+        error = answer.json()
+        assert answer.status_code == error["code"] >= 400, answer.text
+        return error["code"], error["message"]
+
+    def shop(self) -> Document:
+        """A service, a database, a schema and the table `shop.db.public.orders`; the table."""
+        connection = {"config": {"type": "Mysql", "username": "u", "authType": {"password": "s3cret"}}}
+        self.ok("PUT", "services/databaseServices", {"name": "shop", "serviceType": "Mysql", "connection": connection})
+        self.ok("PUT", "databases", {"name": "db", "service": "shop"})
+        self.ok("PUT", "databaseSchemas", {"name": "public", "database": "shop.db"})
+        return self.table("orders")
+
+    def table(self, name: str, **fields: Any) -> Document:
+        columns = [{"name": "id", "dataType": "INT"}, {"name": "note", "dataType": "TEXT"}]
+        request = {"name": name, "databaseSchema": "shop.db.public", "columns": columns, **fields}
+        table: Document = self.ok("PUT", "tables", request)
+        return table
+
+
+@contextmanager
+def sandbox_api(documents: DocumentStore, version: str = "2.0.7") -> Iterator[SandboxApi]:
+    """The sandbox alone; its clock stands still."""
+    routes = sandbox_routes(
+        documents, server_version=lambda: version, base_url=BASE_URL, bot_token=TOKEN, now=lambda: NOW
+    )
+    app = Litestar(routes, openapi_config=None, logging_config=None, request_max_body_size=None)
+    with TestClient(app) as http:
+        yield SandboxApi(http, documents)
 
 
 @dataclass

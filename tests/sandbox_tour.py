@@ -14,13 +14,17 @@ import json  # noqa: E402
 import os  # noqa: E402
 import sys  # noqa: E402
 import traceback  # noqa: E402
+from collections.abc import Callable  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
+from urllib.parse import quote  # noqa: E402
 
 REF = {"id": "00000000-0000-4000-8000-000000000001", "type": "table"}
 COLUMNS = [{"name": "id", "dataType": "INT"}, {"name": "a.b", "dataType": "STRUCT", "dataTypeDisplay": "struct<x:int>",
             "children": [{"name": "x", "dataType": "INT"}]}]  # fmt: skip
 TAG = {"tagFQN": "PII.Sensitive", "source": "Classification", "labelType": "Manual", "state": "Confirmed"}
 
-REQUESTS = [
+REQUESTS: list[tuple[str, dict[str, Any]]] = [
     ("CreateDatabaseServiceRequest", {"name": "db", "serviceType": "Mysql",
       "connection": {"config": {"type": "Mysql", "username": "u", "authType": {"password": "p"}, "hostPort": "h:1"}}}),
     ("CreateMessagingServiceRequest", {"name": "kafka", "serviceType": "Kafka"}),
@@ -97,13 +101,13 @@ REQUESTS = [
 
 def main() -> None:
     client = connect(sys.argv[1], sys.argv[2])
-    with open(sys.argv[3], "a", encoding="utf-8") as results:
+    with Path(sys.argv[3]).open("a", encoding="utf-8") as results:
         for name, body in REQUESTS:
             print(json.dumps({"name": name, "error": tour(client, name, body)}), file=results, flush=True)
     os._exit(0)
 
 
-def connect(url: str, token: str):
+def connect(url: str, token: str) -> Any:
     from metadata.generated.schema.entity.services.connections.metadata.openMetadataConnection import (
         OpenMetadataConnection,
     )
@@ -114,34 +118,36 @@ def connect(url: str, token: str):
     return OpenMetadata(OpenMetadataConnection.model_validate(config))
 
 
-def tour(client, name: str, body: dict):
+def tour(client: Any, name: str, body: dict[str, Any]) -> str | None:
     """None, or what went wrong; "absent" when this release has no such request."""
     from metadata.ingestion.ometa import routes
 
     create = getattr(routes, name, None)
     if create is None or name not in routes.ROUTES:
         return "absent"
-    step = "create"
+    done = "created"
     try:
         created = client.create_or_update(create.model_validate(resolved(client, body)))
         entity, fqn = type(created), created.fullyQualifiedName
-        for step, visit in {
-            "by name": lambda: client.get_by_name(entity, fqn, fields=["*"], nullable=False),
-            "by id": lambda: client.get_by_id(entity, created.id, nullable=False),
-            "list": lambda: [one for one in client.list_all_entities(entity, limit=2) if one.id == created.id][0],
-            "patch": lambda: client.patch_description(entity, created, "patched", force=True, skip_on_failure=False),
-            "again": lambda: client.create_or_update(create.model_validate(resolved(client, body))),
-        }.items():
+        visits: dict[str, Callable[[], Any]] = {
+            "read by name": lambda: client.get_by_name(entity, fqn, fields=["*"], nullable=False),
+            "read by id": lambda: client.get_by_id(entity, created.id, nullable=False),
+            "listed": lambda: next(one for one in client.list_all_entities(entity, limit=2) if one.id == created.id),
+            "patched": lambda: client.patch_description(entity, created, "d", force=True, skip_on_failure=False),
+            "sent again": lambda: client.create_or_update(create.model_validate(resolved(client, body))),
+        }
+        for what, visit in visits.items():
+            done = what
             found = visit()
             assert found is not None, "nothing came back"
             assert found.id == created.id, f"{found.id} is not {created.id}"
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever the client says is the result
         traceback.print_exc()
-        return f"{step}: {type(error).__name__}: {error}"
+        return f"not {done}: {type(error).__name__}: {error}"
     return None
 
 
-def resolved(client, node):
+def resolved(client: Any, node: Any) -> Any:
     """The body with `@type.fqn` replaced by the id of that entity."""
     if isinstance(node, dict):
         return {key: resolved(client, value) for key, value in node.items()}
@@ -149,8 +155,6 @@ def resolved(client, node):
         return [resolved(client, item) for item in node]
     if isinstance(node, str) and node.startswith("@"):
         kind, _, fqn = node[1:].partition(".")
-        from requests.utils import quote
-
         return client.client.get(f"/{kind}s/name/{quote(fqn, safe='')}")["id"]
     return node
 

@@ -32,12 +32,19 @@ KINDS = frozenset({*_SERIES, *_SINGLE, LINEAGE_EDGE})
 # Enough digits for epoch milliseconds to sort as text until the year 5138.
 _DIGITS = 14
 _LAST = 10**_DIGITS - 1
+# Sorts after the dot before a detail.
+_AFTER_DETAILS = chr(ord(".") + 1)
 
 
-def point(owner: Document, at: int | str, value: Any, *parts: str) -> Document:
-    """One value of a series of `owner`, at epoch milliseconds or a date; `parts` tell series of one owner apart."""
+def point(owner: Document, at: int | str, value: Any, *parts: str, detail: str | None = None) -> Document:
+    """One value of a series of `owner`, at epoch milliseconds or a date.
+
+    `parts` tell the series of one owner apart, `detail` the values of one moment.
+    """
     moment = f"{at:0{_DIGITS}d}" if isinstance(at, int) else at
     fqn = ".".join([owner["id"], *(names.part(part) for part in parts), moment])
+    if detail is not None:
+        fqn = names.join(fqn, detail)
     document_id = str(uuid.uuid5(uuid.UUID(owner["id"]), fqn))
     return {
         "id": document_id,
@@ -58,7 +65,7 @@ def series(
     """The values of a series between two instants (epoch milliseconds, inclusive), newest first."""
     prefix = ".".join([owner_id, *(names.part(part) for part in parts)])
     first = f"{prefix}.{max(start or 0, 0):0{_DIGITS}d}"
-    last = f"{prefix}.{min(_LAST if end is None else end, _LAST):0{_DIGITS}d}"
+    last = f"{prefix}.{min(_LAST if end is None else end, _LAST):0{_DIGITS}d}{_AFTER_DETAILS}"
     wanted = [entry for entry in catalog.below(kind, prefix) if first <= entry.fqn <= last]
     documents = (catalog.get(kind, entry.id) for entry in reversed(wanted))
     return [document["value"] for document in documents if document is not None]

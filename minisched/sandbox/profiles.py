@@ -82,7 +82,7 @@ class Profiles:
         system = [item for item in request.get("systemProfile") or () if isinstance(item, dict)]
         self._put(
             SYSTEM_PROFILE,
-            [attached.point(table, _timestamp(item), item, str(item.get("operation"))) for item in system],
+            [attached.point(table, _timestamp(item), item, detail=str(item.get("operation"))) for item in system],
         )
         return Answer(self._show(table, call))
 
