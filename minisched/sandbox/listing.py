@@ -93,7 +93,12 @@ def list_page(catalog: Catalog, kind: str, call: Call) -> Page:
     before, after = _cursor(call, "before"), _cursor(call, "after")
     if before is not None and after is not None:
         raise InvalidInput("Only one of before or after query parameter allowed")
-    entries = [entry for entry in catalog.below(kind, _prefix(call)) if _included(entry, call) and _named(entry, call)]
+    patterns = _patterns(call)
+    entries = [
+        entry
+        for entry in catalog.below(kind, _prefix(call))
+        if _included(entry, call) and all(_level_matches(entry.fqn, level, found, call) for level, found in patterns)
+    ]
     if any(name in call.query for name in _CONTENT):
         entries = _with_content(catalog, kind, entries, call)
     return _cut(catalog, kind, entries, limit, before, after)
@@ -140,12 +145,10 @@ def included(document: Document, call: Call) -> bool:
     return _included(Entry("", "", bool(document.get("deleted"))), call)
 
 
-def _named(entry: Entry, call: Call) -> bool:
-    for name, level in _LEVELS.items():
-        pattern = call.query.get(f"{name}Regex")
-        if pattern and not _level_matches(entry.fqn, level, _compiled(pattern, f"{name}Regex"), call):
-            return False
-    return True
+def _patterns(call: Call) -> list[tuple[int, re.Pattern[str]]]:
+    """The regular expressions of the query, each with the part of the FQN that it is about."""
+    wanted = [(level, f"{name}Regex") for name, level in _LEVELS.items()]
+    return [(level, _compiled(call.query[name], name)) for level, name in wanted if call.query.get(name)]
 
 
 def _level_matches(fqn: str, level: int, pattern: re.Pattern[str], call: Call) -> bool:
