@@ -42,24 +42,22 @@ def send_signal(pidfd: int, number: signal.Signals) -> None:
         signal.pidfd_send_signal(pidfd, number)
 
 
-def descendants(pid: int) -> set[int]:
-    """Pids of all living children, grandchildren, …"""
-    try:
-        return {child.pid for child in psutil.Process(pid).children(recursive=True)}
-    except psutil.NoSuchProcess:
-        return set()
-
-
 def marked(run_id: str) -> set[int]:
-    """Living processes that carry the run's mark in their environment. Zombies have none and are left out."""
+    """Living processes that carry the run's mark: programs in their environment, forks in their command line."""
     mark = f"{protocol.RUN_MARK}={run_id}".encode()
-    found = set()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                if mark in (entry / "environ").read_bytes().split(b"\0"):
-                    found.add(int(entry.name))
-    return found
+    title = f"{protocol.RUN_TITLE}{run_id}".encode()
+    return {pid for pid in _all_pids() if title in _words(pid, "cmdline") or mark in _words(pid, "environ")}
+
+
+def _all_pids() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def _words(pid: int, name: str) -> list[bytes]:
+    try:
+        return [word.rstrip(b" ") for word in Path(f"/proc/{pid}/{name}").read_bytes().split(b"\0")]
+    except OSError:
+        return []
 
 
 def sweep(run_id: str, roots: set[int], *, within_s: float = 10.0) -> tuple[set[int], set[int]]:
@@ -82,8 +80,20 @@ def sweep(run_id: str, roots: set[int], *, within_s: float = 10.0) -> tuple[set[
 
 
 def _tree(run_id: str, roots: set[int]) -> set[int]:
-    living = {pid for pid in roots if psutil.pid_exists(pid)}
-    return living.union(*(descendants(pid) for pid in living)) | marked(run_id)
+    """The roots, whoever carries the mark, and all below them, from one look at every process."""
+    children: dict[int, list[int]] = {}
+    living = set()
+    for process in psutil.process_iter(["ppid"]):
+        living.add(process.pid)
+        children.setdefault(process.info["ppid"], []).append(process.pid)
+    found: set[int] = set()
+    waiting = [*(roots & living), *marked(run_id)]
+    while waiting:
+        pid = waiting.pop()
+        if pid not in found:
+            found.add(pid)
+            waiting.extend(children.get(pid, ()))
+    return found
 
 
 def _is_zombie(pid: int) -> bool:

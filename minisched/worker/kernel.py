@@ -55,6 +55,30 @@ def name_process(name: str) -> None:
     _libc.prctl(_PR_SET_NAME, buffer, 0, 0, 0)
 
 
+class ShownCommand:
+    """The command line of this process as everybody may read it, forks of forks and strangers included.
+
+    Unlike the environment it can be changed later and be read by other users, so it tells what became of a fork. The
+    first argument stays, because it says which interpreter this is.
+    """
+
+    def __init__(self) -> None:
+        with open("/proc/self/stat", "rb") as file:
+            stat = file.read()
+        with open("/proc/self/cmdline", "rb") as file:
+            self._text = file.read()
+        start = int(stat[stat.rindex(b")") + 2 :].split()[45])  # field 48, arg_start
+        self._room_at = self._text.find(b"\0") + 1
+        self._address = start + self._room_at
+
+    def change(self, text: str) -> None:
+        """Show this after the first argument, up to the end of the argument in which the text ends."""
+        data = text.encode()
+        end = self._text.find(b"\0", self._room_at + len(data))
+        if self._room_at > 0 and end > 0:
+            ctypes.memmove(self._address, data.ljust(end - self._room_at), end - self._room_at)
+
+
 def prefer_to_be_killed(score: int) -> None:
     """Raise the score by which the kernel chooses whom to kill when memory runs out (0..1000).
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import AbstractSet
 
-from .protocol import RUN_MARK
+from .protocol import RUN_MARK, RUN_TITLE
 
 _PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
 _DEAD = b"ZX"
@@ -86,15 +86,17 @@ def rss_kb(pid: int) -> int:
 
 
 def marked(run_id: str) -> set[int]:
-    """Processes that were started with the run's mark in their environment, as far as we may read it."""
+    """Processes that carry the run's mark: programs in their environment, as far as we may read it, forks in their
+    command line."""
     mark = "{}={}".format(RUN_MARK, run_id).encode()
-    return {pid for pid in _all_pids() if mark in _environment(pid)}
+    title = (RUN_TITLE + run_id).encode()
+    return {pid for pid in _all_pids() if title in _words(pid, "cmdline") or mark in _words(pid, "environ")}
 
 
-def _environment(pid: int) -> list[bytes]:
+def _words(pid: int, name: str) -> list[bytes]:
     try:
-        with open("/proc/{}/environ".format(pid), "rb") as file:
-            return file.read().split(b"\0")
+        with open("/proc/{}/{}".format(pid, name), "rb") as file:
+            return [word.rstrip(b" ") for word in file.read().split(b"\0")]
     except OSError:
         return []
 

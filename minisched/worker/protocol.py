@@ -51,8 +51,10 @@ RESULT_FILE = "result.json"  # runner, when the workflow has ended
 EXIT_FILE = "exit.json"  # guard, when no process of the run is left
 TMP_DIR = "tmp"  # TMPDIR and stageFileLocation of the run; removed by the guard
 
-# The mark of a run in the environment of every process that it starts.
+# The mark of a run in the environment of every program that it executes.
 RUN_MARK = "MINISCHED_RUN_ID"
+# What the command line of every process that it only forks shows after the interpreter; an id follows.
+RUN_TITLE = "minisched run "
 
 
 class ProtocolError(Exception):

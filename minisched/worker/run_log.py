@@ -20,15 +20,16 @@ logger = logging.getLogger("minisched")
 
 
 class CleanStream(io.TextIOWrapper):
-    """Text to a descriptor, line by line, secrets removed before they leave the process."""
+    """Text to a descriptor, at once so that no death loses any of it, secrets removed before they leave the process."""
 
     def __init__(self, fd: int, redactor: Redactor) -> None:
         raw = io.BufferedWriter(io.FileIO(fd, "w", closefd=False))
-        super().__init__(raw, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+        super().__init__(raw, encoding="utf-8", errors="backslashreplace")
         self._redactor = redactor
 
     def write(self, text: str) -> int:
         super().write(self._redactor.clean(text))
+        self.flush()
         return len(text)
 
 

@@ -10,7 +10,7 @@ import os
 import socket
 from typing import Any
 
-from . import causes, protocol, rehearsal, run_log, surroundings, tasks
+from . import causes, kernel, protocol, rehearsal, run_log, surroundings, tasks
 from .errors import CannotRun
 from .progress import Progress
 from .redaction import Redactor
@@ -23,11 +23,13 @@ _log = logging.getLogger("minisched")
 def serve(guard: socket.socket, guard_pid: int) -> None:
     """A spare runner: wait for the job, run it, leave. EOF from the guard means that there will be none."""
     surroundings.become_spare(guard_pid, guard.fileno())
+    command = kernel.ShownCommand()
     rehearsal.rehearse()
     try:
         message, (job_fd, log_fd) = protocol.receive(guard)
     except EOFError:
         os._exit(0)
+    command.change(protocol.RUN_TITLE + str(message["run_id"]))
     switch = StopSwitch(guard)
     switch.install()
     surroundings.direct_output(log_fd)
