@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from minisched import __version__
 from minisched.executor.launcher_client import SpawnLimits
-from minisched.executor.launchers import Launcher, LauncherOptions, RuntimeSpec
+from minisched.executor.launcher_start import LauncherOptions, RuntimeSpec
+from minisched.executor.launchers import Launcher
 from minisched.executor.supervisor import SupervisorOptions
 from minisched.runtimes import RuntimeCatalog
 from minisched.runtimes.runtime import fingerprint_of
@@ -28,6 +29,7 @@ class LauncherFactory:
             spares=settings.launcher.spares,
             linger_s=settings.launcher.linger_s,
             start_timeout_s=settings.launcher.start_timeout_s,
+            recycle_after_runs=settings.launcher.recycle_after_runs,
             python_path=tuple(str(path) for path in runtime.python_path),
             preload=tuple(sorted({path.partition(":")[0] for path in runtime.workflow_classes.values()})),
             environment=runtime.environment,

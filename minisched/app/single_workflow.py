@@ -57,7 +57,8 @@ def run_workflow(
                 stop=stop,
             )
     finally:
-        launcher.close()
+        # A server may be using it, too.
+        launcher.close(only_ours=True)
     ended_at = datetime.now(UTC)
     asked = StopRequest(ended_at, "you", "interrupted at the terminal") if stop.is_set() else None
     decided = classify(exit_record=end.exit_record, result=end.result, stop=asked)

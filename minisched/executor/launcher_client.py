@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,15 +35,39 @@ class AlreadyStarted(OrchestratorRejected):
     """This run was started before; its run directory says by which process."""
 
 
+class LauncherHangs(OrchestratorUnavailable):
+    """A process listens at the launcher's socket, but it does not answer."""
+
+    def __init__(self, message: str, *, pid: int) -> None:
+        super().__init__(message)
+        self.pid = pid
+
+
+class LauncherRetiring(OrchestratorRejected):
+    """This launcher is about to leave; another one has to be asked."""
+
+
+class NoProcess(OrchestratorRejected):
+    """The launcher could not fork; it may be asked again."""
+
+
+_REFUSALS: dict[str, type[OrchestratorRejected]] = {
+    protocol.REFUSED_STARTED: AlreadyStarted,
+    protocol.REFUSED_RETIRING: LauncherRetiring,
+    protocol.REFUSED_NO_PROCESS: NoProcess,
+}
+
+
 class LauncherClient:
     """A connection to a living launcher. Raises OrchestratorUnavailable when it does not answer in time or is gone."""
 
     def __init__(self, path: Path, *, timeout_s: float = 5.0) -> None:
+        self.spawned = 0  # runs that were started over this connection
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.settimeout(timeout_s)
         try:
             _connect(self._socket, path)
-            self.hello = self._ask({"op": "hello", "protocol": protocol.PROTOCOL})
+            self.hello = self._introduced()
         except BaseException:
             self._socket.close()
             raise
@@ -56,7 +81,8 @@ class LauncherClient:
         return self.hello.get("protocol") == protocol.PROTOCOL
 
     def spawn(self, run_id: str, run_dir: Path, limits: SpawnLimits, job: Document) -> ProcessIdentity:
-        """Start the run; returns its guard. Raises AlreadyStarted, OrchestratorRejected."""
+        """Start the run; returns its guard. Raises OrchestratorRejected, of which AlreadyStarted, LauncherRetiring
+        and NoProcess say what to do."""
         fd = _as_memfd(job)
         try:
             message = {"op": "spawn", "run_id": run_id, "run_dir": str(run_dir), "limits": limits.as_message()}
@@ -64,19 +90,42 @@ class LauncherClient:
         finally:
             os.close(fd)
         if answer.get("op") == "spawned":
+            self.spawned += 1
             return identity_from(answer["process"])
-        text = str(answer.get("message") or "the launcher refused the run")
-        raise AlreadyStarted(text) if answer.get("reason") == "already_started" else OrchestratorRejected(text)
+        refusal = _REFUSALS.get(str(answer.get("reason")), OrchestratorRejected)
+        raise refusal(str(answer.get("message") or "the launcher refused the run"))
 
-    def ping(self) -> Document:
-        return self._ask({"op": "ping"})
+    def ask_for_life(self) -> None:
+        """Send a ping and do not wait for the answer; see `sign_of_life`."""
+        self._socket.settimeout(0)
+        try:
+            protocol.send(self._socket, {"op": "ping"})
+        except OSError as error:
+            raise OrchestratorUnavailable(f"the launcher is gone: {error}") from error
 
-    def retire(self) -> None:
-        """Ask it to leave when its last run has ended."""
-        self._ask({"op": "retire"})
+    def sign_of_life(self) -> Document | None:
+        """The answer to `ask_for_life`, or None while there is none; a connection for nothing else."""
+        self._socket.settimeout(0)
+        try:
+            answer, _ = protocol.receive(self._socket)
+        except BlockingIOError:
+            return None
+        except (OSError, EOFError, protocol.ProtocolError) as error:
+            raise OrchestratorUnavailable(f"the launcher is gone: {error}") from error
+        return answer
+
+    def retire(self) -> list[str]:
+        """Ask it to leave when its last run has ended; the ids of those that it still has."""
+        return list(self._ask({"op": "retire"}).get("runs") or [])
 
     def close(self) -> None:
         self._socket.close()
+
+    def _introduced(self) -> Document:
+        try:
+            return self._ask({"op": "hello", "protocol": protocol.PROTOCOL})
+        except OrchestratorUnavailable as error:
+            raise LauncherHangs(str(error), pid=_pid_of_peer(self._socket)) from error
 
     def _ask(self, message: Document, fds: tuple[int, ...] = ()) -> dict[str, Any]:
         try:
@@ -101,6 +150,13 @@ def _connect(connection: socket.socket, path: Path) -> None:
         raise OrchestratorUnavailable(f"no launcher at {path}: {error}") from error
     finally:
         os.close(directory)
+
+
+def _pid_of_peer(connection: socket.socket) -> int:
+    """The process that listens at the other end; the kernel says so, not the process."""
+    size = struct.calcsize("3i")
+    pid, _, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    return int(pid)
 
 
 def _as_memfd(job: Document) -> int:

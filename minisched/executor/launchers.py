@@ -1,60 +1,43 @@
-"""Launcher processes, one per runtime: found again after a restart, started, watched, given up with back-off."""
+"""The launcher of a runtime as the supervisor sees it: kept alive, given up with back-off, renewed when it is worn."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import secrets
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
 
 from minisched.domain.errors import MinischedError, OrchestratorUnavailable, RuntimeUnusable
 from minisched.executor.launcher_client import LauncherClient
-from minisched.executor.processes import is_alive
+from minisched.executor.launcher_start import (
+    LauncherKilled,
+    LauncherOptions,
+    LauncherStarter,
+    LivingLauncher,
+    RuntimeSpec,
+    reap_outliving,
+)
 from minisched.ports import RuntimeStatus
 
 log = structlog.get_logger(__name__)
 
-_WORKER = Path(__file__).parent.parent / "worker"
 _FIRST_BACKOFF_S = 1.0
 _LONGEST_BACKOFF_S = 60.0
-_CHECK_EVERY_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class RuntimeSpec:
-    """What the executor has to know of a runtime. A launcher of another `fingerprint` does not serve it any more."""
-
-    name: str
-    python: Path
-    version: str | None
-    fingerprint: str
-
-
-@dataclass(frozen=True, slots=True)
-class LauncherOptions:
-    """How launchers are started; `python_path`, `preload` (modules) and `environment` serve connectors of one's own."""
-
-    spares: int = 2
-    linger_s: float = 60.0
-    start_timeout_s: float = 120.0
-    python_path: tuple[str, ...] = ()
-    preload: tuple[str, ...] = ()
-    environment: Mapping[str, str] | None = None
+# A launcher that lived so long was a good one; what ends it is a new story.
+_STABLE_S = 60.0
+# So often a launcher may be killed while it starts before its runtime counts as broken.
+_KILLS_FORGIVEN = 2
+_RENEW_AGAIN_S = 60.0
 
 
 class Launcher:
-    """The launcher of one runtime, as the supervisor sees it.
+    """The launcher of one runtime.
 
-    `state` is stopped, starting, ready or failed; `ensure` moves it on and never blocks. Only the supervisor's thread
-    may use `client`. `on_change` is called from another thread when a start has succeeded or failed.
+    `state` is stopped, starting, ready or failed; `ensure` and `check` move it on and never block. Only the
+    supervisor's thread may use `client`. `on_change` is called from another thread when a start has come to its end.
     """
 
     def __init__(
@@ -66,25 +49,29 @@ class Launcher:
         on_change: Callable[[], None],
     ) -> None:
         self._name = name
-        # A runtime may be named by a path, which no file can be.
-        self._label = re.sub(r"\W+", "_", name).strip("_") or "runtime"
         self._resolve = resolve
-        self._directory = directory
         self._options = options
         self._on_change = on_change
+        # A runtime may be named by a path, which no file can be.
+        label = re.sub(r"\W+", "_", name).strip("_") or "runtime"
+        self._starter = LauncherStarter(directory, label, options)
         self._lock = threading.Lock()
+        self._starts: list[threading.Thread] = []
+        self._closing = False
+        self._living: LivingLauncher | None = None
+        self._successor: LivingLauncher | None = None
         self._backoff_s = 0.0
         self._retry_at = 0.0
-        self._checked_at = 0.0
-        self._path: Path | None = None
-        self._child: subprocess.Popen[bytes] | None = None
-        self._thread: threading.Thread | None = None
-        self._closing = False
+        self._ready_at = 0.0
+        self._look_again_at = 0.0
+        self._kills = 0
         self.state = "stopped"
         self.problem: str | None = None
         self.version: str | None = None
-        self.client: LauncherClient | None = None
-        self._last_pong: dict[str, object] = {}
+
+    @property
+    def client(self) -> LauncherClient | None:
+        return self._living.client if self._living is not None else None
 
     def ensure(self) -> None:
         """Start it unless it is ready, starting, or was given up a moment ago."""
@@ -92,8 +79,7 @@ class Launcher:
             if self.state in ("ready", "starting") or time.monotonic() < self._retry_at or self._closing:
                 return
             self.state = "starting"
-        self._thread = threading.Thread(target=self._start_and_tell, name=f"launcher-start-{self._name}", daemon=True)
-        self._thread.start()
+        self._in_background(self._start)
 
     def start(self) -> None:
         """Start it and wait until it is ready. Raises RuntimeUnusable with the reason when it cannot be."""
@@ -104,50 +90,70 @@ class Launcher:
 
     def connect(self) -> LauncherClient:
         """A connection of the caller's own, for any thread. Raises OrchestratorUnavailable when it is not ready."""
-        if self._path is None or self.state != "ready":
+        living = self._living
+        if living is None or self.state != "ready":
             problem = self.problem or "it is being started"
             raise OrchestratorUnavailable(f"The runtime {self._name} is not ready: {problem}", hint="Try again.")
-        return LauncherClient(self._path)
+        return LauncherClient(living.path)
 
     def check(self) -> None:
-        """Ask whether it lives, at most every two seconds; a launcher that does not answer is killed and replaced."""
-        if self.client is None or time.monotonic() - self._checked_at < _CHECK_EVERY_S:
+        """Notice that it is gone or hangs, has been told to leave, or has to be renewed; call it every second."""
+        reap_outliving()
+        living = self._living
+        if living is None:
             return
-        self._checked_at = time.monotonic()
         try:
-            self._last_pong = self.client.ping()
+            living.heartbeat.check()
         except OrchestratorUnavailable as error:
             self.lost(str(error))
+            return
+        if living.heartbeat.pong.get("state") == "retiring":
+            self.leave("the launcher was told to leave")
+        elif self._successor is not None:
+            self._take_over()
+        elif self._is_worn(living) or time.monotonic() >= self._look_again_at:
+            self._renew_soon()
 
     def lost(self, why: str) -> None:
         """The launcher is of no use any more. Its runs go on: their guards do not need it."""
-        client, self.client = self.client, None
         log.warning("launcher.lost", runtime=self._name, why=why)
-        if client is not None:
-            process = client.process
-            client.close()
-            if is_alive(process):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process.pid, 9)
-        self._reap()
-        self._give_up(why, state="stopped")
+        living, self._living = self._living, None
+        if living is not None:
+            living.kill()
+        self._do_without(why)
 
-    def close(self) -> None:
-        """Let it leave when its last run has ended; forget it."""
+    def leave(self, why: str) -> None:
+        """The launcher takes no further runs; another one will."""
+        log.info("launcher.leaves", runtime=self._name, why=why)
+        living, self._living = self._living, None
+        if living is not None:
+            living.let_go()
+        self._do_without(why)
+
+    def _do_without(self, why: str) -> None:
+        successor, self._successor = self._successor, None
+        if successor is not None:
+            self._serve_with(successor)
+        else:
+            self._give_up(why, state="stopped")
+
+    def close(self, *, only_ours: bool = False) -> None:
+        """Forget it, and let it leave when its last run has ended; with `only_ours` just one that we have started."""
         with self._lock:
             self._closing = True
-        if self._thread is not None:
-            self._thread.join(timeout=self._options.start_timeout_s)
-        if self.client is not None:
-            with contextlib.suppress(OrchestratorUnavailable):
-                self.client.retire()
-            self.client.close()
-            self.client = None
-        self._reap(within_s=2.0)
+        for thread in self._starts:
+            thread.join(timeout=self._options.start_timeout_s)
+        for living in filter(None, (self._successor, self._living)):
+            if only_ours and living.child is None:
+                living.let_go()
+            else:
+                living.retire(within_s=2.0)
+        self._living = self._successor = None
 
     def status(self) -> RuntimeStatus:
-        hello = self.client.hello if self.client else {}
-        pong = self._last_pong or hello
+        living = self._living
+        hello = living.client.hello if living else {}
+        pong = (living.heartbeat.pong if living else {}) or hello
         return RuntimeStatus(
             name=self._name,
             state=self.state,
@@ -158,123 +164,98 @@ class Launcher:
             spares=_count(pong.get("spares")),
         )
 
+    # --- start ------------------------------------------------------------------------------------------------------
+
+    def _in_background(self, work: Callable[[], None]) -> None:
+        def work_and_tell() -> None:
+            work()
+            self._on_change()
+
+        thread = threading.Thread(target=work_and_tell, name=f"launcher-start-{self._name}", daemon=True)
+        self._starts = [*self._at_work(), thread]
+        thread.start()
+
+    def _at_work(self) -> list[threading.Thread]:
+        return [thread for thread in self._starts if thread.is_alive()]
+
     def _start(self) -> None:
         try:
             spec = self._resolve(self._name)
             self.version = spec.version
-            client = self._found(spec) or self._started(spec)
+            living = self._starter.found(spec) or self._starter.started(spec, cancelled=lambda: self._closing)
+        except LauncherKilled as error:
+            self._kills += 1
+            self._give_up(str(error), state="stopped" if self._kills <= _KILLS_FORGIVEN else "failed")
         except (MinischedError, OSError) as error:
-            self._reap()
             self._give_up(str(error), state="failed")
         else:
-            self._use(client)
+            self._kills = 0
+            self._use(living)
 
-    def _start_and_tell(self) -> None:
-        self._start()
-        self._on_change()
-
-    def _use(self, client: LauncherClient) -> None:
-        self.version = client.hello.get("version") or self.version
-        if client.hello.get("state") == "failed":
-            client.close()
-            self._give_up(str(client.hello.get("problem") or "the runtime cannot be imported"), state="failed")
+    def _use(self, living: LivingLauncher) -> None:
+        if living.problem is not None:
+            living.let_go()
+            self._give_up(living.problem, state="failed")
             return
-        self.client, self.problem, self._backoff_s, self._checked_at = client, None, 0.0, time.monotonic()
-        self._last_pong = {}
+        self._serve_with(living)
         self.state = "ready"
-        log.info("launcher.ready", runtime=self._name, pid=client.process.pid, import_s=client.hello.get("import_s"))
+
+    def _serve_with(self, living: LivingLauncher) -> None:
+        hello = living.client.hello
+        self.version = hello.get("version") or self.version
+        self._living, self.problem = living, None
+        self._ready_at = time.monotonic()
+        self._look_again_at = self._ready_at + self._options.recheck_s
+        log.info("launcher.ready", runtime=self._name, pid=living.client.process.pid, import_s=hello.get("import_s"))
 
     def _give_up(self, why: str, *, state: str) -> None:
+        now = time.monotonic()
+        if self._ready_at and now - self._ready_at > _STABLE_S:
+            self._backoff_s = 0.0
+        self._ready_at = 0.0
         self._backoff_s = min(max(self._backoff_s * 2, _FIRST_BACKOFF_S), _LONGEST_BACKOFF_S)
-        self._retry_at = time.monotonic() + self._backoff_s
+        self._retry_at = now + self._backoff_s
         self.problem, self.state = why, state
         if state == "failed":
             log.error("launcher.failed", runtime=self._name, problem=why, retry_in_s=self._backoff_s)
 
-    def _found(self, spec: RuntimeSpec) -> LauncherClient | None:
-        """A launcher that an earlier server left behind; those of another fingerprint or protocol are retired."""
-        found = None
-        for path in sorted(self._directory.glob(f"{self._label}-*.sock")):
-            try:
-                client = LauncherClient(path)
-            except OrchestratorUnavailable:
-                path.unlink(missing_ok=True)
-                continue
-            current = path.name.startswith(f"{self._label}-{spec.fingerprint}-") and client.speaks_our_protocol
-            if found is None and current and client.hello.get("state") == "ready":
-                found, self._path = client, path
-            else:
-                with contextlib.suppress(OrchestratorUnavailable):
-                    client.retire()
-                client.close()
-        return found
+    # --- renewal ----------------------------------------------------------------------------------------------------
 
-    def _started(self, spec: RuntimeSpec) -> LauncherClient:
-        path = self._directory / f"{self._label}-{spec.fingerprint}-{secrets.token_hex(4)}.sock"
-        log_path = self._directory / f"{self._label}.log"
-        command = [str(spec.python), str(_WORKER), "launcher", "--socket", str(path), "--runtime", self._name]
-        command += ["--generation", path.stem.rsplit("-", 1)[1], "--spares", str(self._options.spares)]
-        command += ["--linger-s", str(self._options.linger_s)]
-        if self._options.preload:
-            command += ["--preload", ",".join(self._options.preload)]
-        for entry in self._options.python_path:
-            command += ["--path", entry]
-        with open(log_path, "ab", opener=_private) as output:
-            self._child = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=launcher_environment(os.environ, self._options.environment or {}),
-                start_new_session=True,
-            )
-        client = self._wait_for(path, log_path)
-        self._path = path
-        return client
+    def _is_worn(self, living: LivingLauncher) -> bool:
+        limit = self._options.recycle_after_runs
+        return limit > 0 and living.client.spawned >= limit and time.monotonic() >= self._retry_at
 
-    def _wait_for(self, path: Path, log_path: Path) -> LauncherClient:
-        assert self._child is not None
-        deadline = time.monotonic() + self._options.start_timeout_s
-        while self._child.poll() is None and not self._closing:
-            if path.exists():
-                with contextlib.suppress(OrchestratorUnavailable):
-                    return LauncherClient(path)
-            if time.monotonic() > deadline:
-                self._child.kill()
-                raise OrchestratorUnavailable(
-                    f"the launcher was not ready within {self._options.start_timeout_s:g} s",
-                    hint=f"See {log_path}, or raise launcher.start_timeout_s.",
-                )
-            time.sleep(0.02)
-        self._child.kill()
-        raise OrchestratorUnavailable(f"the launcher left with code {self._child.wait()}", hint=f"See {log_path}.")
-
-    def _reap(self, within_s: float = 0.5) -> None:
-        """Collect our child if it has ended, so that it does not stay as a zombie; one that still runs may go on."""
-        if self._child is None:
+    def _renew_soon(self) -> None:
+        if self._at_work():
             return
+        self._look_again_at = time.monotonic() + self._options.recheck_s
+        self._in_background(self._renew)
+
+    def _renew(self) -> None:
+        """Start the next launcher beside the present one, which goes on serving, if there is a reason to."""
+        living = self._living
         try:
-            self._child.wait(timeout=within_s)
-        except subprocess.TimeoutExpired:
-            _outliving.append(self._child)
-        self._child = None
-        _outliving[:] = [child for child in _outliving if child.poll() is None]
+            spec = self._resolve(self._name)
+            if living is None or (spec.fingerprint == living.fingerprint and not self._is_worn(living)):
+                return
+            successor = self._starter.started(spec, cancelled=lambda: self._closing)
+            if successor.problem is not None:
+                successor.let_go()
+                raise RuntimeUnusable(successor.problem)
+        except (MinischedError, OSError) as error:
+            self._retry_at = time.monotonic() + _RENEW_AGAIN_S
+            log.warning("launcher.not_renewed", runtime=self._name, problem=str(error))
+        else:
+            self._successor = successor
 
-
-# Launchers that still have runs when their server is done with them; kept so that they are reaped if we live longer.
-_outliving: list[subprocess.Popen[bytes]] = []
-
-
-def launcher_environment(environ: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:
-    """What a runtime may see of our environment: everything but our own settings, which may hold secrets."""
-    kept = {
-        name: value for name, value in environ.items() if not name.startswith(("MINISCHED_", "PYTHON", "VIRTUAL_ENV"))
-    }
-    return {**kept, "PYTHONUNBUFFERED": "1", **extra}
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+    def _take_over(self) -> None:
+        old, successor = self._living, self._successor
+        self._successor = None
+        if old is None or successor is None or old.path == successor.path:
+            return
+        log.info("launcher.renewed", runtime=self._name, after_runs=old.client.spawned)
+        self._serve_with(successor)
+        old.retire()
 
 
 def _count(value: object) -> int:

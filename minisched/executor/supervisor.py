@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from minisched import failpoints
 from minisched.domain.errors import (
     IllegalTransition,
     MinischedError,
@@ -24,7 +25,14 @@ from minisched.domain.outcome import classify, outcome, stopped_in_queue
 from minisched.domain.pipeline import Document
 from minisched.domain.run import Outcome, ProcessIdentity, Run, RunReason, RunState
 from minisched.executor import processes
-from minisched.executor.launcher_client import AlreadyStarted, LauncherClient, SpawnLimits
+from minisched.executor.handovers import ATTEMPTS, Handovers
+from minisched.executor.launcher_client import (
+    AlreadyStarted,
+    LauncherClient,
+    LauncherRetiring,
+    NoProcess,
+    SpawnLimits,
+)
 from minisched.executor.launchers import Launcher
 from minisched.executor.run_directory import RunDirectories
 from minisched.ports import Clock, RunQuery, RunStore, RuntimeStatus
@@ -35,9 +43,7 @@ log = structlog.get_logger(__name__)
 # After the grace, a guard gets this long to prove that its tree is gone; then the server does it itself.
 _GUARD_PATIENCE_S = 15.0
 _STORE_PATIENCE_S = 1.0
-# How often, and how long apart, a run is handed over when launchers die in the middle of it.
-_SPAWN_ATTEMPTS = 3
-_SPAWN_AGAIN_S = 0.5
+_LAUNCHER_LOOK_S = 1.0
 
 
 @dataclass(slots=True)
@@ -51,15 +57,6 @@ class _Watched:
     give_up_at: float | None = None
 
 
-@dataclass(slots=True)
-class _Unspawned:
-    """A claimed run that no guard has taken yet: its launcher went away, or an earlier server did."""
-
-    run: Run
-    attempts: int
-    not_before: float
-
-
 @dataclass(frozen=True, slots=True)
 class SupervisorOptions:
     """Limits of this node: runs at once, seconds of grace between TERM and KILL, and what a run may use."""
@@ -71,6 +68,15 @@ class SupervisorOptions:
     nice: int = 0
     open_files: int | None = None
     poll_s: float = 1.0
+
+    def limits_of(self, run: Run) -> SpawnLimits:
+        return SpawnLimits(
+            grace_s=self.grace_s,
+            timeout_s=run.timeout_s or self.timeout_s,
+            memory_limit_mb=self.memory_limit_mb,
+            nice=self.nice,
+            open_files=self.open_files,
+        )
 
 
 class Supervisor:
@@ -101,7 +107,7 @@ class Supervisor:
         self._clock = clock
         self._on_finished = on_finished
         self._watched: dict[str, _Watched] = {}
-        self._unspawned: dict[str, _Unspawned] = {}
+        self._unspawned = Handovers()
         self._selector = selectors.DefaultSelector()
         self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._selector.register(self._wake_fd, selectors.EVENT_READ)
@@ -109,6 +115,8 @@ class Supervisor:
         self._draining = False
         self._leaving = False
         self._look_for_stops = True
+        self._look_for_strays = False
+        self._poll_at = 0.0
         self._thread = threading.Thread(target=self._loop, name="supervisor", daemon=True)
         self.healthy = False
 
@@ -180,42 +188,53 @@ class Supervisor:
                 self._turn()
             except StoreUnavailable as error:
                 log.warning("store.unavailable", error=str(error))
-                self._selector.select(_STORE_PATIENCE_S)
+                self._recover()
             except Exception:
                 # A loop boundary: one bad turn must not end execution for good.
                 log.exception("supervisor.turn_failed")
-                self._selector.select(_STORE_PATIENCE_S)
+                self._recover()
         self.healthy = False
 
+    def _recover(self) -> None:
+        """The next turn looks again at what this one may have missed: a wish, or a claim whose answer was lost."""
+        self._look_for_stops = self._look_for_strays = True
+        self._selector.select(_STORE_PATIENCE_S)
+
     def _turn(self) -> None:
-        events = self._selector.select(self._options.poll_s)
+        events = self._selector.select(min(self._options.poll_s, _LAUNCHER_LOOK_S))
         for key, _ in events:
             if key.fd == self._wake_fd:
                 os.eventfd_read(self._wake_fd)
             else:
                 self._selector.unregister(key.fd)
                 self._watched[key.data].give_up_at = 0.0
-        for watched in [w for w in self._watched.values() if w.give_up_at is not None]:
-            self._settle(watched)
-        self._look_after_stops()
         for launcher in list(self._launchers.values()):
             launcher.check()
-        if not self._draining:
+        if self._look_for_strays:
+            self._adopt()
+            self._look_for_strays = False
+        self._settle_all()
+        self._look_after_stops()
+        self._spawn_claimed()
+        if not self._draining and (events or time.monotonic() >= self._poll_at):
+            self._poll_at = time.monotonic() + self._options.poll_s
             self._claim_all()
             self._launcher(self._default_runtime).ensure()
             if not events:
                 self._ensure_launchers_of_queue()
 
+    def _spawn_claimed(self) -> None:
+        for run in self._unspawned.due():
+            if self._is_able(run.runtime or self._default_runtime):
+                self._spawn(run)
+
     def _claim_all(self) -> None:
-        for waiting in [w for w in self._unspawned.values() if time.monotonic() >= w.not_before]:
-            if self._is_able(waiting.run.runtime or self._default_runtime):
-                self._spawn(waiting.run)
         while self.running() < self._options.slots:
             able = [name for name in self._launchers if self._is_able(name)]
-            run = self._runs.claim(slots=self._options.slots, runtimes=able) if able else None
-            if run is None:
+            claimed = self._runs.claim(slots=self._options.slots, runtimes=able) if able else None
+            if claimed is None:
                 break
-            self._spawn(run)
+            self._spawn(claimed)
 
     def _is_able(self, runtime: str) -> bool:
         """Ready to run, or known to be broken: then its runs are told so instead of waiting for ever."""
@@ -227,6 +246,17 @@ class Supervisor:
             self._launcher(run.runtime or self._default_runtime).ensure()
 
     def _spawn(self, run: Run) -> None:
+        if not self._unspawned.begin(run):
+            self._give_up(run)
+            return
+        failpoints.reach("before_spawn")
+        try:
+            self._hand_over(run)
+        except StoreUnavailable:
+            self._unspawned.take_back(run)
+            raise
+
+    def _hand_over(self, run: Run) -> None:
         name = run.runtime or self._default_runtime
         launcher = self._launcher(name)
         if launcher.client is None:
@@ -235,10 +265,15 @@ class Supervisor:
             return
         try:
             directory = self._directories.create(run.id, run.enqueued_at)
-            limits = self._limits_of(run)
-            guard = launcher.client.spawn(run.id, directory, limits, self._job_of(run))
+            guard = launcher.client.spawn(run.id, directory, self._options.limits_of(run), self._job_of(run))
         except AlreadyStarted:
             self._adopt_one(run)
+        except StoreUnavailable:
+            raise
+        except LauncherRetiring as error:
+            launcher.leave(str(error))
+        except NoProcess as error:
+            log.warning("run.not_spawned", run_id=run.id, error=str(error))
         except OrchestratorUnavailable as error:
             launcher.lost(str(error))
             self._adopt_one(run)
@@ -246,54 +281,40 @@ class Supervisor:
             reason = RunReason.DISK_FULL if getattr(error, "errno", None) == errno.ENOSPC else RunReason.SPAWN_FAILED
             self._finish(run, outcome(RunState.FAILED, reason, f"The run could not be started: {error}"))
         else:
-            self._unspawned.pop(run.id, None)
             self._watch(run, guard)
+            failpoints.reach("after_spawn")
             self._runs.mark_spawned(run.id, process=guard, runtime=name)
             log.info("run.spawned", run_id=run.id, pipeline=run.pipeline_fqn, pid=guard.pid)
 
-    def _limits_of(self, run: Run) -> SpawnLimits:
-        options = self._options
-        return SpawnLimits(
-            grace_s=options.grace_s,
-            timeout_s=run.timeout_s or options.timeout_s,
-            memory_limit_mb=options.memory_limit_mb,
-            nice=options.nice,
-            open_files=options.open_files,
-        )
+    def _give_up(self, run: Run) -> None:
+        """No launcher could start it."""
+        if self._seal(run):
+            text = f"The launcher failed {ATTEMPTS} times to start the run."
+            self._finish(run, outcome(RunState.FAILED, RunReason.SPAWN_FAILED, text))
+        else:
+            record = self._directories.record(run.id, protocol.STARTED_FILE)
+            self._watch(run, processes.identity_from(record["process"]) if record else None)
 
     # --- adoption ---------------------------------------------------------------------------------------------------
 
     def _adopt(self) -> None:
         for run in self._runs.search(RunQuery(states=(RunState.RUNNING,), limit=10_000)):
-            self._adopt_one(run)
+            if run.id not in self._watched and run.id not in self._unspawned:
+                self._adopt_one(run)
 
     def _adopt_one(self, run: Run) -> None:
         """Find out what became of a run that is `running` in the table: alive, ended, or never started (D4)."""
         record = self._directories.record(run.id, protocol.STARTED_FILE)
         guard = run.process or (processes.identity_from(record["process"]) if record else None)
         if guard is None:
-            self._hand_over_later(run)
+            self._unspawned.add(run)
         else:
-            self._unspawned.pop(run.id, None)
             self._watch(run, guard)
             log.info("run.adopted", run_id=run.id, pipeline=run.pipeline_fqn, guard=guard.pid)
-
-    def _hand_over_later(self, run: Run) -> None:
-        """Safe to repeat: a guard creates the started file before anything runs, and only one guard can."""
-        attempts = self._unspawned[run.id].attempts + 1 if run.id in self._unspawned else 1
-        if attempts <= _SPAWN_ATTEMPTS:
-            self._unspawned[run.id] = _Unspawned(run, attempts, time.monotonic() + _SPAWN_AGAIN_S)
-        elif self._seal(run):
-            text = f"The launcher failed {_SPAWN_ATTEMPTS} times to start the run."
-            self._finish(run, outcome(RunState.FAILED, RunReason.SPAWN_FAILED, text))
-        else:
-            record = self._directories.record(run.id, protocol.STARTED_FILE)
-            self._watch(run, processes.identity_from(record["process"]) if record else None)
 
     def _seal(self, run: Run) -> bool:
         """Make sure that a guard which is still on its way finds the run taken. False when it was quicker."""
         directory = self._directories.create(run.id, run.enqueued_at)
-        self._unspawned.pop(run.id, None)
         try:
             os.close(os.open(directory / protocol.STARTED_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         except FileExistsError:
@@ -301,6 +322,7 @@ class Supervisor:
         return True
 
     def _watch(self, run: Run, guard: ProcessIdentity | None) -> None:
+        self._unspawned.drop(run.id)
         pidfd = processes.open_pidfd(guard) if guard else None
         watched = _Watched(run, guard, pidfd)
         self._watched[run.id] = watched
@@ -335,6 +357,17 @@ class Supervisor:
         if watched.give_up_at is None:
             watched.give_up_at = time.monotonic() + self._options.grace_s + _GUARD_PATIENCE_S
 
+    def _settle_all(self) -> None:
+        for watched in [w for w in self._watched.values() if w.give_up_at is not None]:
+            try:
+                self._settle(watched)
+            except StoreUnavailable:
+                raise
+            except Exception:
+                # A loop boundary: a run whose end nobody understands must not keep the others from theirs.
+                log.exception("run.not_settled", run_id=watched.run.id)
+                watched.give_up_at = time.monotonic() + _GUARD_PATIENCE_S
+
     def _settle(self, watched: _Watched) -> None:
         """Write the end of a run whose guard has ended, or whose guard's time is over."""
         assert watched.give_up_at is not None
@@ -361,6 +394,7 @@ class Supervisor:
             stop=run.stop,
             last_counters=self.live_counters(run.id),
         )
+        failpoints.reach("after_exit_before_finish")
         self._finish(run, decided)
         self._forget(watched)
 
@@ -371,12 +405,14 @@ class Supervisor:
         _close(watched.pidfd)
 
     def _finish(self, run: Run, decided: Outcome) -> None:
-        self._unspawned.pop(run.id, None)
         try:
             finished = self._runs.finish(run.id, decided, ended_at=self._clock.now())
-        except IllegalTransition:
+        except (IllegalTransition, RunNotFound):
+            self._unspawned.drop(run.id)
             log.warning("run.finished_already", run_id=run.id)
             return
+        self._unspawned.drop(run.id)
+        failpoints.reach("after_finish")
         log.info(
             "run.finished",
             run_id=run.id,

@@ -12,7 +12,8 @@ from uuid import uuid4
 
 from minisched.domain.pipeline import Document
 from minisched.domain.run import Run, RunKind
-from minisched.executor.launchers import Launcher, LauncherOptions, RuntimeSpec
+from minisched.executor.launcher_start import LauncherOptions, RuntimeSpec
+from minisched.executor.launchers import Launcher
 from minisched.executor.run_directory import RunDirectories
 from minisched.executor.supervisor import Supervisor, SupervisorOptions
 from minisched.store import migrations
