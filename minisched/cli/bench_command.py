@@ -18,11 +18,11 @@ import psutil
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from minisched.cli import bench_measures as measures
-from minisched.cli.bench_workflow import MODULE, write_modules
+from minisched.cli.bench_workflow import MODULE, make_stand_in, write_workflow
 from minisched.cli.interruption import interrupted_once
 from minisched.cli.invocation import Invocation, json_option, pass_invocation
 from minisched.cli.printing import console, print_json, table
-from minisched.cli.runtime_choice import own_interpreter, ready_runtime
+from minisched.cli.runtime_choice import ready_runtime
 from minisched.cli.server import Server
 from minisched.cli.server_process import ServerProcess, launchers_of
 
@@ -83,15 +83,15 @@ class Bench:
 
     def __init__(self, directory: Path, python: Path | None, extent: Extent, progress: Progress) -> None:
         self._directory = directory
-        self._python = python
+        self._is_real = python is not None
+        self._python = python or make_stand_in(directory / "runtime")
+        self._modules = write_workflow(directory / "modules")
         self._extent = extent
         self._progress = progress
         self._facts: list[str] = []
 
     def measure(self) -> dict[str, Any]:
-        modules = self._directory / "modules"
-        write_modules(modules, stand_in=self._python is None)
-        result: dict[str, Any] = {"workflow": "real" if self._python else "stand-in"}
+        result: dict[str, Any] = {"workflow": "real" if self._is_real else "stand-in"}
         rates: dict[str, float] = {}
         for slots in sorted(self._extent.slots, key=lambda slots: slots != 4):
             with self._server(slots) as (process, server, pipelines):
@@ -113,7 +113,7 @@ class Bench:
         with ServerProcess(self._directory / f"slots-{slots}", self._variables(slots)) as process:
             process.wait_until_live()
             runtime = process.wait_until_warm(_WARM_WITHIN_S)
-            self._facts = [f"openmetadata-ingestion {runtime.get('version')}"] if self._python else []
+            self._facts = [f"openmetadata-ingestion {runtime.get('version')}"] if self._is_real else []
             with Server(process.url) as server:
                 service = server.put("/api/v1/services/databaseServices", _SERVICE)
                 self._progress.advance(task)
@@ -121,8 +121,8 @@ class Bench:
 
     def _variables(self, slots: int) -> dict[str, str]:
         return {
-            "MINISCHED_RUNTIME__DEFAULT": str(self._python or own_interpreter()),
-            "MINISCHED_RUNTIME__PYTHON_PATH": str(self._directory / "modules"),
+            "MINISCHED_RUNTIME__DEFAULT": str(self._python),
+            "MINISCHED_RUNTIME__PYTHON_PATH": str(self._modules),
             "MINISCHED_RUNTIME__WORKFLOW_CLASSES": json.dumps({"application": f"{MODULE}:Workflow"}),
             "MINISCHED_EXECUTOR__SLOTS": str(slots),
             "MINISCHED_EXECUTOR__DRAIN": "stop",

@@ -1,13 +1,15 @@
 """The workflow that bench runs: it does nothing but say when it was reached.
 
 It is put in the place of the application workflow by settings, so launcher, guard and runner are the real ones, and the
-launcher carries the real package when there is a runtime; else a stand-in with the one module that makes a launcher
-ready.
+launcher carries the real package when there is a runtime; else a stand-in for it, an environment with the modules that
+a launcher looks for.
 """
 
 from __future__ import annotations
 
 import re
+import sys
+import venv
 from pathlib import Path
 
 MODULE = "minisched_bench_workflow"
@@ -35,16 +37,34 @@ class Workflow:
         pass
 '''
 
+_DISTRIBUTION = """Metadata-Version: 2.1
+Name: openmetadata-ingestion
+Version: 0.0.0
+"""
 _STAND_IN = {
+    "openmetadata_ingestion-0.0.0.dist-info/METADATA": _DISTRIBUTION,
     "metadata/__init__.py": "",
     "metadata/workflow/__init__.py": "",
+    "metadata/workflow/metadata.py": "class MetadataWorkflow:\n    pass\n",
     "metadata/workflow/application.py": "class ApplicationWorkflow:\n    pass\n",
 }
 
 
-def write_modules(directory: Path, *, stand_in: bool) -> None:
-    """Write what the launcher has to find on its import path."""
-    files = {f"{MODULE}.py": _WORKFLOW} | (_STAND_IN if stand_in else {})
+def write_workflow(directory: Path) -> Path:
+    """Write the module of the workflow into a directory that is to be on the import path, which is returned."""
+    _write(directory, {f"{MODULE}.py": _WORKFLOW})
+    return directory
+
+
+def make_stand_in(directory: Path) -> Path:
+    """Make an environment that looks like one with the package; returns its interpreter."""
+    venv.create(directory, symlinks=True, with_pip=False)
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    _write(directory / "lib" / version / "site-packages", _STAND_IN)
+    return directory / "bin" / "python"
+
+
+def _write(directory: Path, files: dict[str, str]) -> None:
     for name, text in files.items():
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 from minisched.cli.runtime_commands import progress_display
 from minisched.runtimes import AUTO, DEFAULT_NAME, Runtime, RuntimeCatalog, RuntimeNotFound
 from minisched.settings import Settings
@@ -41,8 +38,3 @@ def ready_or_new_runtime(settings: Settings) -> Runtime:
     is_broken = any(runtime.name == name for runtime in catalog.list())
     with progress_display(f"creating the runtime {name}, once") as on_progress:
         return catalog.create(name, replace=is_broken, on_progress=on_progress)
-
-
-def own_interpreter() -> Path:
-    """The interpreter that we run on."""
-    return Path(sys.executable)
