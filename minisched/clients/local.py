@@ -9,6 +9,7 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from minisched.clients.log_pages import read_page
+from minisched.domain import pipeline_status
 from minisched.domain import schedule as schedules
 from minisched.domain.errors import (
     InvalidInput,
@@ -17,10 +18,11 @@ from minisched.domain.errors import (
     PipelineNotFound,
     RunNotFound,
 )
-from minisched.domain.instant import to_ms
 from minisched.domain.outcome import stopped_in_queue
 from minisched.domain.pipeline import PIPELINE_TYPES, Deployment, Document, PipelineRef, clean_name, task_id
 from minisched.domain.run import ACTIVE_STATES, Run, RunKind, RunState, StopRequest
+from minisched.domain.secrets import secret_values
+from minisched.observability import remember_secrets
 from minisched.ports import (
     Alarm,
     AutomationRunner,
@@ -91,6 +93,7 @@ class LocalClient:
         return self._automations.run(workflow)
 
     def deploy_pipeline(self, pipeline: Document) -> ClientResponse:
+        remember_secrets(secret_values(pipeline))
         deployment = self._checked(pipeline)
         changed = self._deployments.upsert(deployment)
         self._alarm.set(deployment)
@@ -122,7 +125,7 @@ class LocalClient:
     def get_pipeline_status(self, pipeline: PipelineRef, *, only_queued: bool) -> list[Document]:
         states = (RunState.QUEUED,) if only_queued else ()
         query = RunQuery(pipeline_id=self._deployed(pipeline).id, states=states, limit=_STATUS_LIMIT)
-        return [pipeline_status(run) for run in self._runs.search(query)]
+        return [pipeline_status.of_run(run) for run in self._runs.search(query)]
 
     def get_last_ingestion_logs(self, pipeline: PipelineRef, after: int | None, run_id: str | None = None) -> LogPage:
         deployment = self._deployed(pipeline)
@@ -242,21 +245,6 @@ def new_run(
         runtime=runtime,
         overrides=overrides or {},
     )
-
-
-def pipeline_status(run: Run) -> Document:
-    """The run as OpenMetadata's PipelineStatus (contract §4.3, §1.13): nulls are present, times are milliseconds."""
-    started = run.started_at or run.enqueued_at
-    return {
-        "runId": run.id,
-        "pipelineState": run.state.value,
-        "startDate": to_ms(started),
-        "timestamp": to_ms(run.scheduled_for or run.enqueued_at),
-        "endDate": to_ms(run.ended_at) if run.ended_at else None,
-        "status": run.steps or None,
-        "config": None,
-        "metadata": None,
-    }
 
 
 def _uuid(text: str) -> str:

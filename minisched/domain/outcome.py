@@ -15,7 +15,7 @@ from minisched.domain.run import Outcome, RunReason, RunState, StopRequest
 HINTS: dict[RunReason, str] = {
     RunReason.COMPLETED: "",
     RunReason.ERROR: "The run's log has the details.",
-    RunReason.TIMED_OUT: "Raise airflowConfig.workflowTimeout or executor.timeout_s (seconds), or find what it waits for.",
+    RunReason.TIMED_OUT: "Raise airflowConfig.workflowTimeout or executor.timeout_s, or see what it waits for.",
     RunReason.STOP_REQUESTED: "",
     RunReason.MEMORY_LIMIT: "Raise executor.memory_limit_mb, or narrow the filters of the pipeline.",
     RunReason.OUT_OF_MEMORY: "Give the machine more memory, fewer slots, or set executor.memory_limit_mb.",

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from minisched.domain.errors import PipelineNotFound
 from minisched.domain.pipeline import Document
 from minisched.domain.run import Run
+from minisched.domain.secrets import secret_values
+from minisched.observability import remember_secrets
 from minisched.ports import DeploymentStore
 
 
@@ -31,10 +33,12 @@ class JobBuilder:
         deployment = self._deployments.get(run.pipeline_id)
         if deployment is None:
             raise PipelineNotFound(f"The pipeline {run.pipeline_fqn} was deleted before its run started.")
+        pipeline = self._complete(deployment.document)
+        remember_secrets(secret_values(pipeline))
         return {
             **self._common(run.id),
             "task": "pipeline",
-            "pipeline": self._complete(deployment.document),
+            "pipeline": pipeline,
             "overrides": run.overrides,
         }
 
