@@ -1,11 +1,13 @@
-"""The HTTP server in the main thread: binds first, stops on a signal, and ends at once on the second."""
+"""The HTTP server in the main thread: binds first, stops when it is told to, and ends at once when told twice."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -63,20 +65,57 @@ def _server(app: Any, grace_s: float) -> _Server:
     return _Server(config)
 
 
-def serve_until_signalled(app: Any, listener: socket.socket, *, grace_s: float, stopping: threading.Event) -> None:
-    """Serve until SIGTERM or SIGINT; `stopping` is set at the first, the process ends at the second."""
+class Signals:
+    """What the process is told from outside: to stop (SIGTERM, SIGINT; at once the second time) or to read its settings
+    again (SIGHUP). Handlers only take notes; `wait` gives them to the thread that acts."""
+
+    def __init__(self) -> None:
+        self.stop_asked = threading.Event()
+        self._heard: queue.SimpleQueue[signal.Signals] = queue.SimpleQueue()
+
+    def listen(self) -> None:
+        """From now on, until the process ends: the second signal also cuts the caller's clean-up short."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        # A terminal that is closed ends what runs in it; whoever has none wants a reload.
+        signal.signal(signal.SIGHUP, self._stop if sys.stdin and sys.stdin.isatty() else self._note)
+
+    def wait(self) -> signal.Signals:
+        """The next one that was heard."""
+        return self._heard.get()
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        if self.stop_asked.is_set():
+            os._exit(_INTERRUPTED)
+        self.stop_asked.set()
+        self._note(number, frame)
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self._heard.put(signal.Signals(number))
+
+
+def serve_until_stopped(
+    app: Any,
+    listener: socket.socket,
+    signals: Signals,
+    *,
+    grace_s: float,
+    reload: Callable[[], None],
+    drain: Callable[[], None],
+) -> None:
+    """Serve until told to stop. What is asked meanwhile still gets its answers while `drain` is at work."""
     server = _server(app, grace_s)
 
-    def stop(number: int, _: FrameType | None) -> None:
-        if stopping.is_set():
-            os._exit(_INTERRUPTED)
-        log.info("server.stopping", signal=signal.Signals(number).name)
-        stopping.set()
-        server.should_exit = True
+    def obey() -> None:
+        while (heard := signals.wait()) is signal.SIGHUP:
+            reload()
+        log.info("server.stopping", signal=heard.name)
+        try:
+            drain()
+        finally:
+            server.should_exit = True
 
-    # They stay until the process ends, so that the second signal also cuts the caller's clean-up short.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+    threading.Thread(target=obey, name="signals", daemon=True).start()
     server.run(sockets=[listener])
 
 

@@ -19,6 +19,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 import structlog
 from litestar.types import ASGIApp, Message, Receive, Send
 
+from minisched import failpoints
 from minisched.api.errors import error_body
 
 _log = structlog.get_logger(__name__)
@@ -46,7 +47,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        answer = _Answer(send)
+        answer = _Answer(send, changes=scope["method"] not in _SAFE_METHODS)
         if (refusal := self._refusal(scope)) is not None:
             await answer.refuse(*refusal)
         else:
@@ -117,13 +118,16 @@ def _hostname(netloc: str) -> str:
 class _Answer:
     """Watches an answer go out, and adds the headers that every answer has."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, *, changes: bool) -> None:
         self._send = send
-        self.status: int | None = None
+        self._changes = changes
+        self.status = 0
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            if self._changes and self.status < HTTPStatus.BAD_REQUEST:
+                failpoints.reach("after_commit_before_200")
             names = {name.lower() for name, _ in message["headers"]}
             extra = [(name, value) for name, value in _ANSWER_HEADERS if name not in names]
             message = {**message, "headers": [*message["headers"], *extra]}

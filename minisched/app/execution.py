@@ -8,6 +8,7 @@ from minisched import __version__
 from minisched.executor.launcher_client import SpawnLimits
 from minisched.executor.launcher_start import LauncherOptions, RuntimeSpec
 from minisched.executor.launchers import Launcher
+from minisched.executor.reporting import OutboxOptions
 from minisched.executor.supervisor import SupervisorOptions
 from minisched.runtimes import RuntimeCatalog
 from minisched.runtimes.runtime import fingerprint_of
@@ -70,3 +71,9 @@ def supervisor_options(settings: Settings) -> SupervisorOptions:
         open_files=executor.open_files,
         poll_s=executor.poll_s,
     )
+
+
+def outbox_options(settings: Settings) -> OutboxOptions:
+    """How persistently OpenMetadata is told how runs ended."""
+    outbox = settings.outbox
+    return OutboxOptions(outbox.first_delay_s, outbox.max_delay_s, outbox.max_age_s)

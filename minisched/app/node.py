@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
+import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import structlog
 from litestar import Litestar
 
-from minisched import __version__
+from minisched import __version__, failpoints
 from minisched.api.dependencies import ApiDependencies
 from minisched.api.server import create_api
 from minisched.app.catalog import SandboxCatalog, configured_connection, own_connection, own_url, secret_box
-from minisched.app.execution import LauncherFactory, spawn_limits, supervisor_options
+from minisched.app.execution import LauncherFactory, outbox_options, spawn_limits, supervisor_options
+from minisched.app.reloading import reload
 from minisched.clients.connection import ConnectionSource
 from minisched.clients.host_address import outgoing_address
 from minisched.clients.local import LocalClient, new_run
@@ -28,16 +32,16 @@ from minisched.domain.pipeline import Deployment
 from minisched.domain.run import Run, RunKind, RunState, StopRequest
 from minisched.executor.automations import AutomationChildren
 from minisched.executor.job import JobBuilder
-from minisched.executor.reporting import OutboxOptions, OutboxSender
+from minisched.executor.reporting import OutboxSender
 from minisched.executor.retention import Retention
 from minisched.executor.run_directory import RunDirectories
 from minisched.executor.supervisor import Supervisor
 from minisched.instance_lock import instance_lock
-from minisched.observability import configure_logging
+from minisched.observability import configure_logging, remember_secrets
 from minisched.operations.use_cases import use_cases
 from minisched.ports import EntityDirectory, PipelineServiceClient, RunQuery
 from minisched.scheduler import Scheduler
-from minisched.serving import bind, serve_until_signalled
+from minisched.serving import Signals, bind, serve_until_stopped
 from minisched.settings import Settings, prepare_data_dir
 from minisched.store import migrations
 from minisched.store.deployments import SqlDeploymentStore
@@ -55,19 +59,34 @@ _PROOF_S = 20.0
 _AUTOMATION_TIMEOUT_S = 180.0
 
 
-def serve(settings: Settings) -> int:
-    """Run the server until it is told to stop; the exit code. Raises ConfigurationError when it cannot start."""
+def serve(settings: Settings, read_again: Callable[[], Settings] | None = None) -> int:
+    """Run the server until it is told to stop; the exit code. Raises ConfigurationError when it cannot start.
+
+    `read_again` reads the settings anew for a reload; without it they stay as they are.
+    """
+    signals = Signals()
+    signals.listen()
     configure_logging(settings.logging.format, settings.logging.level)
+    if armed := failpoints.arm(os.environ):
+        log.warning("failpoint.armed", place=armed)
     prepare_data_dir(settings.data_dir)
     for warning in settings.warnings():
         log.warning("settings.doubtful", warning=warning)
-    with instance_lock(settings.data_dir / "server.lock"), bind(settings.server.host, settings.server.port) as listener:
-        stopping = threading.Event()
-        with contextlib.closing(Node(settings, own_url(listener), stopping)) as node:
-            node.start()
-            log.info("server.ready", url=node.url, data_dir=str(settings.data_dir), version=__version__)
-            serve_until_signalled(node.api, listener, grace_s=settings.server.shutdown_grace_s, stopping=stopping)
-            node.drain()
+    with (
+        instance_lock(settings.data_dir / "server.lock"),
+        bind(settings.server.host, settings.server.port) as listener,
+        contextlib.closing(Node(settings, own_url(listener), signals.stop_asked)) as node,
+    ):
+        node.start()
+        log.info("server.ready", url=node.url, data_dir=str(settings.data_dir), version=__version__)
+        serve_until_stopped(
+            node.api,
+            listener,
+            signals,
+            grace_s=settings.server.shutdown_grace_s,
+            reload=lambda: reload(node, read_again),
+            drain=node.drain,
+        )
     log.info("server.stopped")
     return 0
 
@@ -75,9 +94,11 @@ def serve(settings: Settings) -> int:
 class Node:
     """Everything of one server, built but not started. `url` is where its own runs reach it."""
 
-    def __init__(self, settings: Settings, url: str, stopping: threading.Event) -> None:
+    def __init__(self, settings: Settings, url: str, stop_asked: threading.Event) -> None:
         self.url = url
-        self._settings = settings
+        self.settings = settings
+        self._stop_asked = stop_asked
+        self._streams_end = threading.Event()
         self._clock = SystemClock()
         self._box = secret_box(settings)
         self._database = _prepared_database(settings)
@@ -98,29 +119,52 @@ class Node:
             clock=self._clock,
             retention=timedelta(days=settings.executor.retention_days),
         )
-        self.api = self._make_api(stopping)
+        self.api = self._make_api()
 
     def start(self) -> None:
         """Account for what an earlier server left, then ring and report; traffic comes after this (D4)."""
         self._supervisor.start()
-        if self._settings.scheduler.enabled:
+        if self.settings.scheduler.enabled:
             self._scheduler.start()
         self._sender.start()
         self._retention.start()
 
     def drain(self) -> None:
-        """What the settings want to become of running runs before the server leaves."""
+        """What the settings want to become of running runs before the server leaves; it answers until they have ended,
+        because their workflows may have to tell the sandbox."""
         self._supervisor.drain()
-        wait_s = 0.0
-        if self._settings.executor.drain == "wait":
-            wait_s = self._settings.executor.drain_wait_s
-        elif self._settings.executor.drain == "stop":
-            self._stop_everything()
-            wait_s = self._settings.executor.stop_grace_s + _PROOF_S
-        running = [run.id for run in self._runs.search(RunQuery(states=(RunState.RUNNING,), limit=10_000))]
-        if running and wait_s:
-            log.info("server.draining", runs=len(running), at_most_s=wait_s)
-            self._supervisor.await_end(running, timeout_s=wait_s)
+        try:
+            self._await_runs()
+        except StoreUnavailable as error:
+            log.warning("server.not_drained", error=str(error))
+        self._streams_end.set()
+
+    def _await_runs(self) -> None:
+        executor = self.settings.executor
+        wait_s = {"leave": 0.0, "wait": executor.drain_wait_s, "stop": executor.stop_grace_s + _PROOF_S}[executor.drain]
+        deadline = time.monotonic() + wait_s
+        while (left_s := deadline - time.monotonic()) > 0 and (running := self._running()):
+            log.info("server.draining", runs=len(running), at_most_s=round(left_s, 1))
+            if executor.drain == "stop":
+                self._stop(running)
+            # One that was being claimed when draining began is found by the next look.
+            self._supervisor.await_end(running, timeout_s=left_s)
+
+    def _running(self) -> list[str]:
+        return [run.id for run in self._runs.search(RunQuery(states=(RunState.RUNNING,), limit=10_000))]
+
+    def _stop(self, run_ids: list[str]) -> None:
+        stop = StopRequest(at=self._clock.now(), by="minisched", why="the server was stopped with executor.drain: stop")
+        self._runs.request_stop(run_ids, stop, stopped_in_queue(stop))
+        self._supervisor.wake()
+
+    def reload(self, settings: Settings) -> None:
+        """Use what can be changed without a restart: see `reloading`."""
+        self.settings = settings
+        configure_logging(settings.logging.format, settings.logging.level)
+        self._supervisor.options = supervisor_options(settings)
+        self._sender.options = outbox_options(settings)
+        self._retention.retention = timedelta(days=settings.executor.retention_days)
 
     def close(self) -> None:
         """Stop every thread and give everything back; runs that still go on belong to their guards."""
@@ -132,16 +176,10 @@ class Node:
         self._catalog.close()
         self._database.close()
 
-    def _stop_everything(self) -> None:
-        stop = StopRequest(at=self._clock.now(), by="minisched", why="the server was stopped with executor.drain: stop")
-        active = self._runs.search(RunQuery(states=(RunState.QUEUED, RunState.RUNNING), limit=10_000))
-        self._runs.request_stop([run.id for run in active], stop, stopped_in_queue(stop))
-        self._supervisor.wake()
-
     # --- parts ------------------------------------------------------------------------------------------------------
 
     def _make_supervisor(self) -> Supervisor:
-        settings = self._settings
+        settings = self.settings
         jobs = JobBuilder(
             deployments=self._deployments,
             complete=self._source.complete,
@@ -172,7 +210,7 @@ class Node:
             executor=self._supervisor,
             run_of=self._scheduled_run,
             clock=self._clock,
-            misfire_grace_s=self._settings.scheduler.misfire_grace_s,
+            misfire_grace_s=self.settings.scheduler.misfire_grace_s,
         )
 
     def _scheduled_run(self, deployment: Deployment, run_id: str, scheduled_for: datetime) -> Run:
@@ -181,26 +219,25 @@ class Node:
             run_id=run_id,
             kind=RunKind.SCHEDULED,
             clock=self._clock,
-            runtime=self._settings.runtime.default,
+            runtime=self.settings.runtime.default,
             requested_by="scheduler",
             scheduled_for=scheduled_for,
         )
 
     def _make_sender(self) -> OutboxSender:
-        outbox = self._settings.outbox
         return OutboxSender(
             outbox=self._outbox,
             runs=self._runs,
             deployments=self._deployments,
             reporter=self._reporter,
             clock=self._clock,
-            options=OutboxOptions(outbox.first_delay_s, outbox.max_delay_s, outbox.max_age_s),
+            options=outbox_options(self.settings),
         )
 
     def _make_client(self) -> PipelineServiceClient:
-        if self._settings.client == "noop":
+        if self.settings.client == "noop":
             return NoopClient()
-        default = self._settings.runtime.default
+        default = self.settings.runtime.default
         return LocalClient(
             deployments=self._deployments,
             runs=self._runs,
@@ -211,27 +248,27 @@ class Node:
             automations=AutomationChildren(
                 connect=lambda: self._supervisor.connect(default),
                 directories=self._directories,
-                limits=spawn_limits(self._settings, timeout_s=_AUTOMATION_TIMEOUT_S),
+                limits=lambda: spawn_limits(self.settings, timeout_s=_AUTOMATION_TIMEOUT_S),
                 complete=self._source.complete,
                 clock=self._clock,
             ),
             clock=self._clock,
             runtime_of=lambda _: default,
             host_ip=self._host_ip,
-            kill_patience_s=self._settings.executor.stop_grace_s + _PROOF_S,
+            kill_patience_s=self.settings.executor.stop_grace_s + _PROOF_S,
         )
 
     def _host_ip(self) -> str:
-        return self._settings.host_ip or outgoing_address(self._settings.openmetadata.host_port or self.url)
+        return self.settings.host_ip or outgoing_address(self.settings.openmetadata.host_port or self.url)
 
     def _directory(self) -> EntityDirectory:
-        connection = configured_connection(self._settings)
+        connection = configured_connection(self.settings)
         if connection is not None:
-            return OpenMetadataDirectory(connection, _timeouts(self._settings))
+            return OpenMetadataDirectory(connection, _timeouts(self.settings))
         return self._catalog.directory
 
-    def _make_api(self, stopping: threading.Event) -> Litestar:
-        settings = self._settings
+    def _make_api(self) -> Litestar:
+        settings = self.settings
         client = self._make_client()
         cases = use_cases(
             pipelines=SqlPipelineStore(self._database, self._box),
@@ -249,14 +286,21 @@ class Node:
             use_cases=cases,
             outbox=self._outbox,
             runtimes=self._supervisor,
-            readiness={"store": self._store_problem, "executor": self._executor_problem},
+            readiness={
+                "server": self._stop_problem,
+                "store": self._store_problem,
+                "executor": self._executor_problem,
+            },
             version=__version__,
             bound_host=settings.server.host,
             public_url=settings.server.public_url,
-            stopping=stopping,
+            stopping=self._streams_end,
             max_body_bytes=settings.server.max_body_mb * 1024 * 1024,
         )
         return create_api(dependencies, self._catalog.routes if settings.sandbox.enabled else [])
+
+    def _stop_problem(self) -> str | None:
+        return "It is about to stop." if self._stop_asked.is_set() else None
 
     def _store_problem(self) -> str | None:
         try:

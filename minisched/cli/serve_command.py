@@ -45,7 +45,7 @@ _VARIABLE_OF_OPTION = {
 )
 @pass_invocation
 def serve(invocation: Invocation, /, stop_with_stdin: bool, **options: object) -> int:
-    """Run the server until it is told to stop (Ctrl-C or SIGTERM).
+    """Run the server until it is told to stop (Ctrl-C or SIGTERM). SIGHUP has it read its settings again.
 
     Options win over MINISCHED_… variables, which win over the settings file.
     """
@@ -55,7 +55,7 @@ def serve(invocation: Invocation, /, stop_with_stdin: bool, **options: object) -
     settings = invocation.settings_with(chosen)
     if stop_with_stdin:
         threading.Thread(target=_stop_when_stdin_ends, name="stdin", daemon=True).start()
-    return app.serve(settings)
+    return app.serve(settings, lambda: invocation.settings_with(chosen))
 
 
 def _stop_when_stdin_ends() -> None:

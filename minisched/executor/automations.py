@@ -23,7 +23,7 @@ class AutomationChildren:
         *,
         connect: Callable[[], LauncherClient],
         directories: RunDirectories,
-        limits: SpawnLimits,
+        limits: Callable[[], SpawnLimits],
         complete: Callable[[Document], Document],
         clock: Clock,
     ) -> None:
@@ -48,7 +48,7 @@ class AutomationChildren:
                 job_id=job_id,
                 started_at=self._clock.now(),
                 job=job,
-                limits=self._limits,
+                limits=self._limits(),
             )
         finally:
             client.close()

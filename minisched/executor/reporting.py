@@ -45,7 +45,7 @@ class OutboxSender:
         self._deployments = deployments
         self._reporter = reporter
         self._clock = clock
-        self._options = options
+        self.options = options
         self._awake = threading.Event()
         self._leaving = False
         self._thread = threading.Thread(target=self._loop, name="outbox", daemon=True)
@@ -75,7 +75,7 @@ class OutboxSender:
                 log.exception("outbox.turn_failed")
                 busy = False
             if not busy:
-                self._awake.wait(self._options.poll_s)
+                self._awake.wait(self.options.poll_s)
                 self._awake.clear()
 
     def _deliver_due(self) -> bool:
@@ -102,8 +102,8 @@ class OutboxSender:
 
     def _postpone(self, entry: OutboxEntry, why: str) -> None:
         now = self._clock.now()
-        dead = (now - entry.created_at).total_seconds() > self._options.max_age_s
-        delay_s = min(self._options.first_delay_s * 2 ** min(entry.attempts, 20), self._options.max_delay_s)
+        dead = (now - entry.created_at).total_seconds() > self.options.max_age_s
+        delay_s = min(self.options.first_delay_s * 2 ** min(entry.attempts, 20), self.options.max_delay_s)
         # Half of the delay is random, so that a returning server is not met by everybody at once.
         delay_s *= 0.5 + random.random() / 2  # noqa: S311 - jitter, not a secret
         self._outbox.postpone(entry.id, error=why, next_at=now + timedelta(seconds=delay_s), dead=dead)

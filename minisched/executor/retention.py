@@ -24,7 +24,7 @@ class Retention:
         self._runs = runs
         self._directories = directories
         self._clock = clock
-        self._retention = retention
+        self.retention = retention
         self._leaving = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="retention", daemon=True)
 
@@ -39,7 +39,7 @@ class Retention:
     def prune(self) -> int:
         """Delete what is due now; returns how many runs that were."""
         total = 0
-        while ids := self._runs.prune(ended_before=self._clock.now() - self._retention, limit=_BATCH):
+        while ids := self._runs.prune(ended_before=self._clock.now() - self.retention, limit=_BATCH):
             for run_id in ids:
                 self._directories.remove(run_id)
             total += len(ids)

@@ -103,7 +103,7 @@ class Supervisor:
         self._launchers: dict[str, Launcher] = {}
         self._default_runtime = default_runtime
         self._job_of = job_of
-        self._options = options
+        self.options = options
         self._clock = clock
         self._on_finished = on_finished
         self._watched: dict[str, _Watched] = {}
@@ -201,7 +201,7 @@ class Supervisor:
         self._selector.select(_STORE_PATIENCE_S)
 
     def _turn(self) -> None:
-        events = self._selector.select(min(self._options.poll_s, _LAUNCHER_LOOK_S))
+        events = self._selector.select(min(self.options.poll_s, _LAUNCHER_LOOK_S))
         for key, _ in events:
             if key.fd == self._wake_fd:
                 os.eventfd_read(self._wake_fd)
@@ -217,7 +217,7 @@ class Supervisor:
         self._look_after_stops()
         self._spawn_claimed()
         if not self._draining and (events or time.monotonic() >= self._poll_at):
-            self._poll_at = time.monotonic() + self._options.poll_s
+            self._poll_at = time.monotonic() + self.options.poll_s
             self._claim_all()
             self._launcher(self._default_runtime).ensure()
             if not events:
@@ -229,9 +229,9 @@ class Supervisor:
                 self._spawn(run)
 
     def _claim_all(self) -> None:
-        while self.running() < self._options.slots:
+        while self.running() < self.options.slots:
             able = [name for name in self._launchers if self._is_able(name)]
-            claimed = self._runs.claim(slots=self._options.slots, runtimes=able) if able else None
+            claimed = self._runs.claim(slots=self.options.slots, runtimes=able) if able else None
             if claimed is None:
                 break
             self._spawn(claimed)
@@ -265,7 +265,7 @@ class Supervisor:
             return
         try:
             directory = self._directories.create(run.id, run.enqueued_at)
-            guard = launcher.client.spawn(run.id, directory, self._options.limits_of(run), self._job_of(run))
+            guard = launcher.client.spawn(run.id, directory, self.options.limits_of(run), self._job_of(run))
         except AlreadyStarted:
             self._adopt_one(run)
         except StoreUnavailable:
@@ -355,7 +355,7 @@ class Supervisor:
             processes.send_signal(watched.pidfd, signal.SIGTERM)
             processes.send_signal(watched.pidfd, signal.SIGCONT)
         if watched.give_up_at is None:
-            watched.give_up_at = time.monotonic() + self._options.grace_s + _GUARD_PATIENCE_S
+            watched.give_up_at = time.monotonic() + self.options.grace_s + _GUARD_PATIENCE_S
 
     def _settle_all(self) -> None:
         for watched in [w for w in self._watched.values() if w.give_up_at is not None]:

@@ -140,6 +140,13 @@ def count_slowly(workflow):
         time.sleep(0.05)
 
 
+def talk(workflow):
+    """So many numbered lines, one every so many seconds."""
+    for number in range(workflow.options["lines"]):
+        print("line", number)
+        time.sleep(workflow.options["every_s"])
+
+
 def note_pid(name: str) -> None:
     with open(name + ".draft", "w") as file:
         file.write(str(os.getpid()))
