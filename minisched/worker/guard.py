@@ -17,13 +17,12 @@ import sys
 import time
 from typing import Any
 
-from . import kernel, processes, protocol
+from . import kernel, limits, processes, protocol
 from .escalation import LEFTOVER_GRACE_S, Escalation
+from .exit_file import ExitFile
+from .runner_link import RunnerLink
 
-MEMORY_POLL_S = 1.0
-PEAK_POLL_S = 2.0
 MEMORY_GRACE_S = 2.0  # what eats memory goes on eating while it is given time
-_RECORD_RETRY_S = 60.0
 _HEARD = {signal.SIGCHLD, signal.SIGTERM}
 
 
@@ -35,25 +34,26 @@ class Refusal(Exception):
         self.reason = reason
 
 
+def _refusal(what: str, error: OSError) -> Refusal:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return Refusal(protocol.REFUSED_DISK_FULL if full else protocol.REFUSED_RUN_DIR, "{}: {}".format(what, error))
+
+
 class Guard:
     """One run, from its hand-over to its exit record."""
 
-    def __init__(self, job: dict[str, Any], runner_pid: int, runner: socket.socket) -> None:
-        limits = job.get("limits") or {}
+    def __init__(self, job: dict[str, Any], runner_pid: int, runner: RunnerLink) -> None:
         self._run_id = str(job["run_id"])
         self._run_dir = str(job["run_dir"])
         self._runner_pid = runner_pid
         self._runner = runner
-        self._grace_s = float(limits.get("grace_s") or 0.0)
-        self._timeout_s = limits.get("timeout_s")
-        self._memory_limit_kb = int(limits["memory_limit_mb"]) * 1024 if limits.get("memory_limit_mb") else None
+        self._limits = limits.Limits(job.get("limits") or {}, runner_pid)
+        self._exit_file = ExitFile(self._run_dir)
         self._escalation = Escalation(self._run_id, self.reap, self._wait_for_child)
         self._started_ms = time.time_ns() // 1000000
-        self._started = time.monotonic()
         self._ended_by = "itself"
         self._runner_status: int | None = None
         self._max_rss_kb = 0
-        self._peak_tree_rss_kb = 0
         self._oom_kills = processes.oom_kills()
 
     # --- start ----------------------------------------------------------------------------------------------------
@@ -76,17 +76,20 @@ class Guard:
         except FileExistsError as error:
             raise Refusal(protocol.REFUSED_STARTED, "run {} was started before".format(self._run_id)) from error
         except OSError as error:
-            raise Refusal(protocol.REFUSED_RUN_DIR, "cannot start in {}: {}".format(self._run_dir, error)) from error
+            raise _refusal("cannot start in {}".format(self._run_dir), error) from error
 
     def open_log(self) -> int:
         """The run's log, created here so that it exists before anything can go wrong. Raises Refusal."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
-            return os.open(self._path(protocol.LOG_FILE), flags, 0o600)
+            fd = os.open(self._path(protocol.LOG_FILE), flags, 0o600)
         except OSError as error:
-            raise Refusal(protocol.REFUSED_RUN_DIR, "cannot write the run's log: {}".format(error)) from error
+            raise _refusal("cannot write the run's log", error) from error
+        self._limits.watch_log(fd)
+        return fd
 
     def make_start_durable(self) -> None:
+        self._exit_file.reserve()
         with contextlib.suppress(OSError):  # the record is there; only a power cut could lose it
             fd = os.open(self._path(protocol.STARTED_FILE), os.O_RDONLY | os.O_CLOEXEC)
             try:
@@ -107,31 +110,22 @@ class Guard:
 
     def _wait_for_cause(self) -> str | None:
         """What ends the run: None when the runner ends by itself."""
-        poll_s = PEAK_POLL_S if self._memory_limit_kb is None else MEMORY_POLL_S
-        next_poll = self._started + poll_s
         while True:
             self.reap()
             if self._runner_status is not None:
                 return None
-            now = time.monotonic()
-            if self._timeout_s is not None and now >= self._started + self._timeout_s:
-                return "time_limit"
-            if now >= next_poll:
-                next_poll = now + poll_s
-                if self._measure_memory():
-                    return "memory_limit"
-            until = next_poll if self._timeout_s is None else min(next_poll, self._started + self._timeout_s)
-            heard = signal.sigtimedwait(_HEARD, max(0.0, until - now))
+            self._learn_from_runner()
+            exceeded = self._limits.exceeded(self._escalation.pids_seen)
+            if exceeded is not None:
+                return exceeded
+            heard = signal.sigtimedwait(_HEARD, self._limits.pause_s())
             if heard is not None and heard.si_signo == signal.SIGTERM:
                 return "stop"
 
-    def _measure_memory(self) -> bool:
-        """Note the tree's memory; True when it is over the limit."""
-        pids = processes.tree(os.getpid())
-        self._escalation.pids_seen |= pids
-        tree_kb = sum(processes.rss_kb(pid) for pid in pids)
-        self._peak_tree_rss_kb = max(self._peak_tree_rss_kb, tree_kb)
-        return self._memory_limit_kb is not None and tree_kb > self._memory_limit_kb
+    def _learn_from_runner(self) -> None:
+        if self._runner.rollup_fd < 0:
+            self._runner.hear()
+        self._limits.watch_memory(self._runner.rollup_fd)
 
     def reap(self) -> bool:
         """Collect ended children; False when the kernel says that no child, hence no descendant, is left."""
@@ -153,11 +147,14 @@ class Guard:
 
     def _end_run(self, cause: str) -> None:
         self._ended_by = cause
-        self._tell_runner(cause)
+        self._runner.tell(cause)
         self._escalation.terminate(self._runner_pid)
-        grace_s = min(self._grace_s, MEMORY_GRACE_S) if cause == "memory_limit" else self._grace_s
+        grace_s = self._limits.grace_s
+        if cause == limits.MEMORY:
+            grace_s = min(grace_s, MEMORY_GRACE_S)
         deadline = time.monotonic() + grace_s
-        if self._escalation.wait_for_end(grace_s, lambda: self._runner_status is not None):
+        self._escalation.wait_for_end(grace_s, lambda: self._runner_status is not None or self._limits.far_exceeded())
+        if self._runner_status is not None:
             self._escalation.wait_for_end(min(LEFTOVER_GRACE_S, deadline - time.monotonic()), lambda: False)
         self._escalation.kill()
 
@@ -168,26 +165,13 @@ class Guard:
         else:
             self._escalation.kill()
 
-    def _tell_runner(self, cause: str) -> None:
-        """Why it gets SIGTERM: stopped by a person and cut off by a limit are different ends."""
-        with contextlib.suppress(OSError, protocol.ProtocolError):
-            self._runner.setblocking(False)
-            protocol.send(self._runner, {"cause": cause})
-
     def record_exit(self) -> bool:
-        """Remove tmp/ and write exit.json, trying again for a minute when the disk is full. True when it is written."""
+        """Remove tmp/ and write exit.json, for a minute if need be. True when it is written."""
+        self._runner.hear()
         remove_tree(self._path(protocol.TMP_DIR))
-        record = self._exit_record()
-        deadline = time.monotonic() + _RECORD_RETRY_S
-        while True:
-            try:
-                protocol.write_record(self._run_dir, protocol.EXIT_FILE, record)
-                return True
-            except OSError as error:
-                if error.errno == errno.ENOENT or time.monotonic() > deadline:
-                    _complain("run {}: cannot record its exit: {}".format(self._run_id, error))
-                    return False
-            time.sleep(1.0)
+        return self._exit_file.write(
+            self._exit_record(), lambda problem: _complain("run {}: {}".format(self._run_id, problem))
+        )
 
     def _exit_record(self) -> dict[str, Any]:
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -202,12 +186,14 @@ class Guard:
             "signal": signum,
             "ended_by": self._ended_by,
             "max_rss_kb": self._max_rss_kb,
-            "peak_tree_rss_kb": max(self._peak_tree_rss_kb, self._max_rss_kb),
             "user_s": round(usage.ru_utime, 3),
             "system_s": round(usage.ru_stime, 3),
             "oom_kills": processes.oom_kills() - self._oom_kills,
         }
+        record.update(self._limits.as_record(self._max_rss_kb))
         record.update(self._escalation.as_record())
+        if self._runner.result is not None:
+            record["result"] = self._runner.result
         return record
 
     def _path(self, name: str) -> str:
@@ -217,12 +203,13 @@ class Guard:
 def serve(launcher: socket.socket, runner_pid: int, runner: socket.socket) -> None:
     """A spare guard: wait for a run, see it through, leave. The launcher's end of the socket is all it listens to."""
     signal.pthread_sigmask(signal.SIG_SETMASK, _HEARD | {signal.SIGINT, signal.SIGHUP})
-    job, job_fd = _wait_for_run(launcher, runner)
+    link = RunnerLink(runner)
+    job, job_fd = _wait_for_run(launcher, link)
     kernel.outlive_parent()
     while signal.sigtimedwait({signal.SIGTERM}, 0) is not None:
         pass  # meant for the spare, not for the run
     try:
-        guard = _start(job, job_fd, runner_pid, runner)
+        guard = _start(job, job_fd, runner_pid, link)
     except Refusal as refusal:
         _answer(launcher, {"op": "refused", "reason": refusal.reason, "message": str(refusal)})
         return
@@ -242,29 +229,31 @@ def rehearse() -> None:
         protocol.send(ours, job, (null,))
         message, fds = protocol.receive(theirs)
         os.close(fds[0])
-        Guard(message, os.getpid(), ours).claim()
+        Guard(message, os.getpid(), RunnerLink(ours)).claim()
     os.close(null)
     ours.close()
     theirs.close()
 
 
-def _start(job: dict[str, Any], job_fd: int, runner_pid: int, runner: socket.socket) -> Guard:
+def _start(job: dict[str, Any], job_fd: int, runner_pid: int, runner: RunnerLink) -> Guard:
     guard = Guard(job, runner_pid, runner)
     guard.claim()
-    log_fd = guard.open_log()
+    log_fd = guard.open_log()  # kept open: it is the guard's to look after
     message = {"run_id": job["run_id"], "run_dir": job["run_dir"], "limits": job.get("limits") or {}}
     with contextlib.suppress(OSError):  # a runner that died as a spare is found by the watch
-        protocol.send(runner, message, (job_fd, log_fd))
+        runner.hand_over(message, (job_fd, log_fd))
     os.close(job_fd)
-    os.close(log_fd)
     return guard
 
 
-def _wait_for_run(launcher: socket.socket, runner: socket.socket) -> tuple[dict[str, Any], int]:
+def _wait_for_run(launcher: socket.socket, runner: RunnerLink) -> tuple[dict[str, Any], int]:
     """The next run and its job's descriptor; leaves when the launcher lets the spare go or the runner is dead."""
-    ready, _, _ = select.select([launcher, runner], [], [])
-    if runner in ready:
-        os._exit(1)
+    while True:
+        ready, _, _ = select.select([launcher.fileno(), runner.fileno()], [], [])
+        if runner.fileno() in ready and not runner.hear():
+            os._exit(1)
+        if launcher.fileno() in ready:
+            break
     try:
         message, fds = protocol.receive(launcher)
     except (EOFError, OSError):

@@ -18,7 +18,7 @@ import sys
 import time
 from typing import Any, Callable
 
-from . import guard, kernel, processes, protocol, rehearsal
+from . import guard, kernel, memory, processes, protocol, rehearsal
 from .preload import Preloaded
 from .spares import NotSingleThreaded, Spare, fork_spare
 
@@ -360,6 +360,7 @@ def _settle() -> None:
     gc.collect()
     gc.freeze()
     kernel.use_huge_pages()
+    memory.note_inherited()
 
 
 def _set_up_process() -> None:

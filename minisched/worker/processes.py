@@ -7,7 +7,6 @@ from typing import AbstractSet
 
 from .protocol import RUN_MARK, RUN_TITLE
 
-_PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
 _DEAD = b"ZX"
 
 
@@ -77,12 +76,6 @@ def _children(pid: int) -> list[int]:
     except OSError:
         return []
     return [int(child) for tid in threads for child in _read("{}/{}/children".format(directory, tid), 65536).split()]
-
-
-def rss_kb(pid: int) -> int:
-    """Resident memory, in kB; 0 when there is no such process. Pages shared with the launcher count."""
-    fields = _read("/proc/{}/statm".format(pid)).split()
-    return int(fields[1]) * _PAGE_KB if len(fields) > 1 else 0
 
 
 def marked(run_id: str) -> set[int]:

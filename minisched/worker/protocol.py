@@ -31,7 +31,8 @@ MAX_MESSAGE_BYTES = 64 * 1024
 REFUSED_RETIRING = "retiring"  # ask another launcher
 REFUSED_FAILED = "failed"  # the runtime cannot run anything, see hello's problem
 REFUSED_STARTED = "already_started"  # this run has a started.json; it must not be started again
-REFUSED_RUN_DIR = "run_dir"  # the guard cannot write there: missing, not ours, disk full
+REFUSED_RUN_DIR = "run_dir"  # the guard cannot write there: missing, not ours, read-only
+REFUSED_DISK_FULL = "disk_full"  # there is no room in the run directory
 REFUSED_BAD_REQUEST = "bad_request"
 REFUSED_NO_PROCESS = "no_process"  # fork failed, or the spare died first; may be tried again
 

@@ -60,6 +60,13 @@ class Result:
         )
         return record
 
+    def as_brief(self, redactor: Redactor) -> dict[str, Any]:
+        """What fits into a few kilobytes: no errors of single steps, and the first ones of the rest."""
+        record = self.as_record(redactor)
+        steps = [{key: value for key, value in step.items() if key != "failures"} for step in record["steps"]]
+        short = {"steps": steps[:20], "dropped_fields": record["dropped_fields"][:50], "problems": []}
+        return dict(record, **short)
+
     @property
     def exit_code(self) -> int:
         if self.verdict == "stopped":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import gc
 import json
@@ -10,7 +11,7 @@ import os
 import socket
 from typing import Any
 
-from . import causes, kernel, protocol, rehearsal, run_log, surroundings, tasks
+from . import causes, kernel, memory, protocol, rehearsal, run_log, runner_link, surroundings, tasks
 from .errors import CannotRun
 from .progress import Progress
 from .redaction import Redactor
@@ -25,6 +26,7 @@ def serve(guard: socket.socket, guard_pid: int) -> None:
     surroundings.become_spare(guard_pid, guard.fileno())
     command = kernel.ShownCommand()
     rehearsal.rehearse()
+    _show_memory_to(guard)
     try:
         message, (job_fd, log_fd) = protocol.receive(guard)
     except EOFError:
@@ -33,26 +35,35 @@ def serve(guard: socket.socket, guard_pid: int) -> None:
     switch = StopSwitch(guard)
     switch.install()
     surroundings.direct_output(log_fd)
-    os._exit(Run(message, switch).run(job_fd))
+    os._exit(Run(message, switch, guard).run(job_fd))
+
+
+def _show_memory_to(guard: socket.socket) -> None:
+    """The guard enforces the memory limit, and may not look into this process on its own."""
+    with contextlib.suppress(OSError):
+        fd = memory.open_own_rollup()
+        protocol.send(guard, {"op": runner_link.MEMORY}, (fd,))
+        os.close(fd)
 
 
 class Run:
     """One run in its own process."""
 
-    def __init__(self, message: dict[str, Any], switch: StopSwitch) -> None:
+    def __init__(self, message: dict[str, Any], switch: StopSwitch, guard: socket.socket) -> None:
+        self._guard = guard
         self._run_id = str(message["run_id"])
         self._run_dir = str(message["run_dir"])
         self._limits = message.get("limits") or {}
         self._switch = switch
         self._redactor = Redactor()
         self._result = Result(self._run_id)
-        self._memory = run_log.FailureMemory()
+        self._failures = run_log.FailureMemory()
 
     def run(self, job_fd: int) -> int:
         """Execute the job; returns the exit code. A result file is written whatever happens."""
         try:
             try:
-                self._memory = run_log.take_over_output(self._redactor)
+                self._failures = run_log.take_over_output(self._redactor)
                 self._execute(job_fd)
             finally:
                 self._switch.end()
@@ -87,7 +98,7 @@ class Run:
         if self._switch.cause is not None:
             self._stopped()  # the workflow turned our interruption into an error of its own
             return
-        description = causes.describe(error, self._memory)
+        description = causes.describe(error, self._failures)
         self._result.fail(**description)
         text = "%s: %s" + (" (%s)" if description["hint"] else "")
         values = [description["kind"], description["message"], description["hint"]]
@@ -101,11 +112,21 @@ class Run:
         try:
             self._result.write(self._run_dir, self._redactor)
         except OSError as error:
-            code = protocol.EXIT_NO_RESULT
             _log.error("cannot write the result: %s", error)
+            if not self._tell_guard():
+                code = protocol.EXIT_NO_RESULT
         logging.shutdown()
         run_log.flush()
         return code
+
+    def _tell_guard(self) -> bool:
+        """The verdict for the guard's record, which has room on the disk; without what may be long."""
+        try:
+            self._guard.setblocking(True)
+            protocol.send(self._guard, {"op": runner_link.RESULT, "result": self._result.as_brief(self._redactor)})
+        except (OSError, protocol.ProtocolError):
+            return False
+        return True
 
 
 def read_job(fd: int) -> dict[str, Any]:

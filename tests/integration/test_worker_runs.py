@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -400,18 +401,29 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(directory)], check=True)
 
 
-def test_full_disk_fails_the_run_and_its_end_is_recorded_when_there_is_room(
+def test_a_full_disk_fails_the_run_and_does_not_keep_its_end_from_being_known(
     shared: LauncherProcess, small_disk: Path
 ) -> None:
     job = standin_job("shout") | {"run_id": str(uuid.uuid4())}
     answer = shared.request(job, small_disk)
     run = SpawnedRun(job["run_id"], small_disk, answer["process"])
-    runner = run.runner
-    wait_until(lambda: not alive(runner))
-    assert alive(run.guard)  # it waits for room
 
-    (small_disk / protocol.LOG_FILE).write_bytes(b"")
+    ended = run.wait()
 
-    assert run.wait()["exit_code"] == protocol.EXIT_NO_RESULT
-    answer = shared.request(standin_job() | {"run_id": "another"}, small_disk / "missing")
+    assert ended["exit_code"] == protocol.EXIT_FAILED
+    assert ended["result"]["verdict"] == "failed"
+    assert "No space left on device" in ended["result"]["error"]["message"]
+    answer = shared.request(standin_job() | {"run_id": str(uuid.uuid4())}, small_disk / "missing")
     assert answer["reason"] == protocol.REFUSED_RUN_DIR
+
+
+def test_a_run_is_refused_where_there_is_no_room_for_its_records(shared: LauncherProcess, small_disk: Path) -> None:
+    run_dir = small_disk / "run"
+    run_dir.mkdir()
+    with contextlib.suppress(OSError), (small_disk / "ballast").open("wb", buffering=0) as ballast:
+        while ballast.write(b"x" * 4096):
+            pass
+
+    answer = shared.request(standin_job() | {"run_id": str(uuid.uuid4())}, run_dir)
+
+    assert (answer["op"], answer["reason"]) == ("refused", protocol.REFUSED_DISK_FULL)

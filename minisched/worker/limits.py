@@ -1,0 +1,93 @@
+"""What a run may use: time, memory, room for its log; and how much of it was used."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any, Mapping
+
+from . import memory, processes
+from .log_limit import LogLimit
+
+TIME = "time_limit"
+MEMORY = "memory_limit"
+
+LOOK_S = 0.2
+PEAK_EVERY_S = 2.0
+_FAR_OVER = 1.25
+
+
+class Limits:
+    """Looked at by the guard: `exceeded` says which limit is over, `next_look` when to ask again."""
+
+    def __init__(self, limits: Mapping[str, Any], runner_pid: int) -> None:
+        self.grace_s = float(limits.get("grace_s") or 0.0)
+        self._timeout_s = limits.get("timeout_s")
+        self._memory_kb = int(limits["memory_limit_mb"]) * 1024 if limits.get("memory_limit_mb") else None
+        self._log_bytes = int(limits["log_limit_mb"]) * 1024 * 1024 if limits.get("log_limit_mb") else None
+        self._memory = memory.RunMemory(runner_pid)
+        self._started = time.monotonic()
+        self._next_look = self._started + LOOK_S
+        self._next_peak = self._started + PEAK_EVERY_S
+        self._log: LogLimit | None = None
+        self._used_kb: int | None = None
+        self._peak_tree_rss_kb = 0
+
+    def watch_log(self, fd: int) -> None:
+        """Keep this log small; the descriptor stays the caller's."""
+        if self._log_bytes is not None:
+            self._log = LogLimit(fd, self._log_bytes)
+
+    def watch_memory(self, rollup_fd: int) -> None:
+        self._memory.learn(rollup_fd)
+
+    def pause_s(self) -> float:
+        """How long nothing has to be looked at."""
+        until = self._next_look
+        if self._timeout_s is not None:
+            until = min(until, self._started + self._timeout_s)
+        return max(0.0, until - time.monotonic())
+
+    def exceeded(self, seen: set[int]) -> str | None:
+        """Which limit the run is over. `seen` gets the pids that were met while looking."""
+        now = time.monotonic()
+        if self._timeout_s is not None and now >= self._started + self._timeout_s:
+            return TIME
+        if now < self._next_look:
+            return None
+        self._next_look = now + LOOK_S
+        if self._log is not None:
+            self._log.keep()
+        if self._memory_kb is not None or now >= self._next_peak:
+            self._next_peak = now + PEAK_EVERY_S
+            return MEMORY if self._over_memory(seen, 1.0) else None
+        return None
+
+    def far_exceeded(self) -> bool:
+        """For a run that is being ended: True when it uses its grace to eat up the machine."""
+        if self._log is not None:
+            self._log.keep()
+        return self._memory_kb is not None and self._over_memory(set(), _FAR_OVER)
+
+    def _over_memory(self, seen: set[int], factor: float) -> bool:
+        pids = processes.tree(os.getpid())
+        seen |= pids
+        resident_kb = self._memory.resident_kb(pids)
+        self._peak_tree_rss_kb = max(self._peak_tree_rss_kb, resident_kb)
+        if self._memory_kb is None or resident_kb <= self._memory_kb * factor:
+            return False
+        self._used_kb = self._memory.used_kb(pids)
+        return self._used_kb > self._memory_kb * factor
+
+    def as_record(self, max_rss_kb: int) -> dict[str, Any]:
+        """For the exit record, after the end: what was used, and what was given up of the log."""
+        record: dict[str, Any] = {"peak_tree_rss_kb": max(self._peak_tree_rss_kb, max_rss_kb)}
+        if self._memory_kb is not None:
+            record["memory_limit_kb"] = self._memory_kb
+            record["memory_kb"] = self._used_kb  # as last measured; null when it never came near the limit
+        if self._log is not None:
+            self._log.keep(ended=True)
+            record.update({"log_bytes": self._log.size, "log_dropped_bytes": self._log.dropped})
+            if self._log.problem:
+                record["log_problem"] = self._log.problem
+        return record

@@ -1,0 +1,107 @@
+"""How much memory a run has for itself.
+
+A forked process has the launcher's imported modules in its resident set from the start, hundreds of megabytes that
+cost nothing; a limit on that would not mean what it says. What counts is memory that is private to one process, plus
+what the run's processes share with each other. The kernel tells both in smaps_rollup, which takes milliseconds, so it
+is only asked when the resident sets, which take microseconds, add up to more than the limit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Iterable
+
+_ROLLUP = "/proc/{}/smaps_rollup"
+_SIZE = 4096
+
+
+_inherited_kb = 0
+
+
+def note_inherited() -> None:
+    """What this process has now is what its forks begin with and do not pay for."""
+    global _inherited_kb
+    with contextlib.suppress(OSError):
+        _inherited_kb = _numbers(_read(_ROLLUP.format("self"))).get("Anonymous", 0)
+
+
+def open_own_rollup() -> int:
+    """A descriptor for somebody else: this process hides its memory, and may still say how much it has.
+
+    Raises OSError where the kernel has no such file (before 4.14).
+    """
+    return os.open(_ROLLUP.format("self"), os.O_RDONLY | os.O_CLOEXEC)
+
+
+class RunMemory:
+    """Measures the processes of one run. The runner hides its memory, but may give a descriptor that tells."""
+
+    def __init__(self, runner_pid: int) -> None:
+        self._runner_pid = runner_pid
+        self._rollup_fd = -1
+
+    def learn(self, rollup_fd: int) -> None:
+        self._rollup_fd = rollup_fd
+
+    def resident_kb(self, pids: Iterable[int]) -> int:
+        """Resident and swapped memory, pages that processes share counted for each: never less than `used_kb`."""
+        return sum(_resident_kb(pid) for pid in pids)
+
+    def used_kb(self, pids: Iterable[int]) -> int:
+        """Memory that would be free if these processes, and nobody else, were gone; rather too little than too much.
+
+        What they share with the launcher cannot be told from what they share with each other, so as much of it is
+        taken off as the launcher can have given.
+        """
+        private = shared = 0
+        for pid in pids:
+            numbers = self._rollup_of(pid)
+            if numbers:
+                own = numbers.get("Private_Dirty", 0) + numbers.get("SwapPss", 0)
+                private += own
+                shared += max(0, _proportional(numbers) - own)
+            else:
+                private += max(0, _resident_kb(pid) - _inherited_kb)
+        return private + max(0, shared - _inherited_kb)
+
+    def _rollup_of(self, pid: int) -> dict[str, int]:
+        """Empty when there is no such process, or one that hides its memory: a fork of a runner, if we are not root."""
+        with contextlib.suppress(OSError):
+            if pid == self._runner_pid and self._rollup_fd >= 0:
+                return _numbers(os.pread(self._rollup_fd, _SIZE, 0))
+            return _numbers(_read(_ROLLUP.format(pid)))
+        return {}
+
+
+def _proportional(numbers: dict[str, int]) -> int:
+    """Each page divided by the number of processes that have it; without those of files, which cost nothing."""
+    if "Pss_Anon" in numbers:
+        return numbers["Pss_Anon"] + numbers.get("Pss_Shmem", 0) + numbers.get("SwapPss", 0)
+    return min(numbers.get("Pss", 0), numbers.get("Anonymous", 0)) + numbers.get("SwapPss", 0)
+
+
+def _resident_kb(pid: int) -> int:
+    try:
+        numbers = _numbers(_read("/proc/{}/status".format(pid)))
+    except OSError:
+        return 0
+    return numbers.get("VmRSS", 0) + numbers.get("VmSwap", 0)
+
+
+def _read(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, _SIZE)
+    finally:
+        os.close(fd)
+
+
+def _numbers(text: bytes) -> dict[str, int]:
+    """The lines that say so many kB."""
+    found = {}
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) == 3 and words[2] == b"kB":
+            found[words[0].rstrip(b":").decode()] = int(words[1])
+    return found
