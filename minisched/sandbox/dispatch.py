@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from minisched.domain.errors import NotFound
+from minisched.domain.errors import InvalidInput, NotFound
 from minisched.domain.versions import Line, UnknownVersion, line_of
 from minisched.ports import DocumentStore
 from minisched.sandbox.calls import Answer, Call, Endpoint
@@ -79,6 +79,12 @@ class Dispatcher:
 
     def answer(self, call: Call) -> Answer:
         """Raises MinischedError: NotFound where nobody answers, InvalidInput for what makes no sense, …"""
+        try:
+            return self._answer(call)
+        except RecursionError as error:
+            raise InvalidInput("the body is nested too deeply") from error
+
+    def _answer(self, call: Call) -> Answer:
         if any(tuple(call.segments[: len(prefix)]) == prefix for prefix in _NOT_OURS):
             raise _nobody(call)
         for endpoint in self._own:

@@ -9,6 +9,7 @@ from typing import Any
 
 from minisched.domain.errors import InvalidInput, MinischedError, NotFound
 from minisched.domain.pipeline import Document
+from minisched.sandbox import shaping
 from minisched.sandbox.callers import Caller
 from minisched.sandbox.calls import Answer, Call, Endpoint
 from minisched.sandbox.catalog import Catalog, Refused
@@ -156,7 +157,7 @@ class EntityEndpoints:
         self, kind: Kind, call: Call, entity_id: str, added: Sequence[Document], *, without: str
     ) -> Answer:
         before = self._catalog.require(kind.type, entity_id)
-        kept = [follower for follower in before.get("followers", []) if follower.get("id") != without]
+        kept = [item for item in shaping.kept_objects(before, "followers") if item.get("id") != without]
         after = self._catalog.update(kind, entity_id, {"followers": [*kept, *added]}, call.caller)
         return Answer(self._change_event(kind, call, before, after))
 

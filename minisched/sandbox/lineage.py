@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from minisched.domain.errors import NotFound
+from minisched.domain.errors import InvalidInput, NotFound
 from minisched.domain.pipeline import Document
 from minisched.sandbox import patching, shaping
 from minisched.sandbox.attached import LINEAGE_EDGE
@@ -58,15 +58,18 @@ class Lineage:
             if found is None:
                 raise NotFound(f"{entity_type} instance for {edge[side].get('id')} not found")
             ends.append(reference_to(entity_type, found))
-        self._store(ends[0], ends[1], edge.get("lineageDetails") or {}, edge.get("description"))
+        self._store(ends[0], ends[1], edge.get("lineageDetails"), edge.get("description"))
         return Answer()
 
     def put_by_name(self, call: Call, from_type: str, from_fqn: str, to_type: str, to_fqn: str) -> Answer:
         origin, target = self._ends(from_type, from_fqn, to_type, to_fqn)
-        self._store(origin, target, shaping.without_nulls(call.json() or {}), None)
+        self._store(origin, target, shaping.without_nulls(call.json()), None)
         return Answer()
 
-    def _store(self, origin: Document, target: Document, details: Document, description: Any) -> None:
+    def _store(self, origin: Document, target: Document, details: Any, description: Any) -> None:
+        details = {} if details is None else details
+        if not isinstance(details, dict):
+            raise InvalidInput("must be an object", field="lineageDetails")
         if details.get("pipeline"):
             pipeline = self._catalog.references().expanded(details["pipeline"], "pipeline", "pipeline")
             details = {**details, "pipeline": pipeline}
@@ -115,8 +118,9 @@ class Lineage:
         gone = []
         for edge in self.edges():
             details = edge["lineageDetails"]
-            owners = {edge["toEntity"]["id"], (details.get("pipeline") or {}).get("id")}
-            if entity["id"] in owners and details.get("source", "Manual") == source:
+            pipeline = details.get("pipeline")
+            drawn_by = pipeline.get("id") if isinstance(pipeline, dict) else None
+            if entity["id"] in (edge["toEntity"]["id"], drawn_by) and details.get("source", "Manual") == source:
                 gone.append(edge["id"])
         self._catalog.remove_raw(LINEAGE_EDGE, gone)
         return Answer()

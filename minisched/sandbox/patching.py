@@ -32,7 +32,7 @@ def patched(document: Document, operations: Any) -> Document:
 
 
 def _checked(operation: Any) -> Document:
-    if not isinstance(operation, dict) or operation.get("op") not in _VERBS:
+    if not isinstance(operation, dict) or str(operation.get("op")) not in _VERBS:
         raise InvalidInput(f"an operation of a patch has one of the verbs {', '.join(sorted(_VERBS))}", field="op")
     if not isinstance(operation.get("path"), str):
         raise InvalidInput("an operation of a patch needs a path", field="path")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from minisched.domain.errors import InvalidInput
 from minisched.domain.pipeline import Document
@@ -21,6 +20,7 @@ _CONFIG_FIELDS = {
     "databaseProfilerConfig": "database",
     "databaseSchemaProfilerConfig": "databaseSchema",
 }
+_OBSERVED = "pipelineObservability"
 
 
 class Profiles:
@@ -74,20 +74,17 @@ class Profiles:
     def put_profile(self, kind: Kind, call: Call, table_id: str) -> Answer:
         table = self._catalog.require(kind.type, table_id)
         request = shaping.without_nulls(call.document())
-        profile = request.get("tableProfile")
-        if isinstance(profile, dict):
-            self._put(TABLE_PROFILE, [attached.point(table, _timestamp(profile), profile)])
-        columns = [item for item in request.get("columnProfile") or () if isinstance(item, dict)]
-        self._put(COLUMN_PROFILE, [attached.point(table, _timestamp(item), item, _name(item)) for item in columns])
-        system = [item for item in request.get("systemProfile") or () if isinstance(item, dict)]
-        self._put(
-            SYSTEM_PROFILE,
-            [attached.point(table, _timestamp(item), item, detail=str(item.get("operation"))) for item in system],
-        )
+        table_profile = request.get("tableProfile")
+        columns = shaping.objects(request.get("columnProfile", []), "columnProfile")
+        system = shaping.objects(request.get("systemProfile", []), "systemProfile")
+        points = {
+            TABLE_PROFILE: [_point(table, table_profile)] if isinstance(table_profile, dict) else [],
+            COLUMN_PROFILE: [_point(table, item, shaping.text(item, "name", "columnProfile")) for item in columns],
+            SYSTEM_PROFILE: [_point(table, item, detail=str(item.get("operation"))) for item in system],
+        }
+        for series, found in points.items():
+            self._catalog.put_raw(series, found)
         return Answer(self._show(table, call))
-
-    def _put(self, kind: str, points: list[Document]) -> None:
-        self._catalog.put_raw(kind, points)
 
     def reader(self, series: str) -> Callable[..., Answer]:
         """The handler that answers the series of a table in the range of the query."""
@@ -130,8 +127,9 @@ class Profiles:
     def put_data_model(self, kind: Kind, call: Call, table_id: str) -> Answer:
         """The model; its tags are the table's too, its descriptions and owners where the table has none yet."""
         table = self._catalog.require(kind.type, table_id)
-        model = shaping.without_nulls(call.document())
-        described = {column.get("name"): column for column in model.get("columns") or () if isinstance(column, dict)}
+        model = shaping.with_tag_names(shaping.without_nulls(call.document()))
+        model["columns"] = shaping.named_members(model.get("columns", []), table["fullyQualifiedName"], "columns")
+        described = {column["name"]: column for column in model["columns"]}
         columns = [_modelled(column, described.get(column["name"], {})) for column in table.get("columns", [])]
         changes = {
             field: model[field] for field in ("description", "owners") if model.get(field) and not table.get(field)
@@ -142,27 +140,23 @@ class Profiles:
     def put_custom_metric(self, kind: Kind, call: Call, table_id: str) -> Answer:
         table = self._catalog.require(kind.type, table_id)
         metric = shaping.without_nulls(call.document())
+        shaping.text(metric, "name", "customMetric")
         column = metric.get("columnName")
         if column is None:
-            return self._set(kind, call, table_id, {"customMetrics": _with_item(table.get("customMetrics"), metric)})
+            return self._set(kind, call, table_id, {"customMetrics": _with_item(table, metric)})
         columns = [
-            {**item, "customMetrics": _with_item(item.get("customMetrics"), metric)} if item["name"] == column else item
+            {**item, "customMetrics": _with_item(item, metric)} if item["name"] == column else item
             for item in table.get("columns", [])
         ]
         return self._set(kind, call, table_id, {"columns": columns})
 
     def put_observability(self, kind: Kind, call: Call, table_id: str) -> Answer:
-        return self._set(kind, call, table_id, {"pipelineObservability": shaping.without_nulls(call.documents())})
+        return self._set(kind, call, table_id, {_OBSERVED: [_observed(item) for item in call.documents()]})
 
     def add_observability(self, kind: Kind, call: Call, table_id: str, pipeline: str) -> Answer:
-        table = self._catalog.require(kind.type, table_id)
-        others = [
-            item
-            for item in table.get("pipelineObservability", [])
-            if item.get("pipeline", {}).get("fullyQualifiedName") != pipeline
-        ]
-        observed = shaping.without_nulls(call.document())
-        return self._set(kind, call, table_id, {"pipelineObservability": [*others, observed]})
+        before = shaping.kept_objects(self._catalog.require(kind.type, table_id), _OBSERVED)
+        others = [item for item in before if (item.get("pipeline") or {}).get("fullyQualifiedName") != pipeline]
+        return self._set(kind, call, table_id, {_OBSERVED: [*others, _observed(call.document())]})
 
     def columns(self, kind: Kind, call: Call, fqn: str) -> Answer:
         return self._columns(self._catalog.require_fqn(kind.type, fqn), call)
@@ -188,17 +182,21 @@ def _modelled(column: Document, model: Document) -> Document:
     return {**column, **described, **with_tags(column, model)}
 
 
-def _timestamp(item: Document) -> int:
+def _observed(item: Document) -> Document:
+    if not isinstance(item.get("pipeline"), dict):
+        raise InvalidInput("must be a reference to a pipeline", field="pipeline")
+    observed: Document = shaping.without_nulls(item)
+    return observed
+
+
+def _point(table: Document, item: Document, *parts: str, detail: str | None = None) -> Document:
     timestamp = item.get("timestamp")
     if not isinstance(timestamp, int):
         raise InvalidInput("must be epoch milliseconds", field="timestamp")
-    return timestamp
+    return attached.point(table, timestamp, item, *parts, detail=detail)
 
 
-def _name(item: Document) -> str:
-    return str(item.get("name"))
-
-
-def _with_item(items: list[Any] | None, item: Document) -> list[Any]:
-    """The list with the item in the place of the one of its name."""
-    return [*(other for other in items or () if other.get("name") != item.get("name")), item]
+def _with_item(owner: Document, metric: Document) -> list[Document]:
+    """The metrics of the owner with this one in the place of the one of its name."""
+    others = shaping.kept_objects(owner, "customMetrics")
+    return [*(other for other in others if other.get("name") != metric["name"]), metric]

@@ -109,7 +109,7 @@ class Quality:
         listed = {key: suite[key] for key in ("id", "name", "fullyQualifiedName")}
         for case_id in request.get("testCaseIds") or ():
             case = self._catalog.require("testCase", str(case_id))
-            others = [item for item in case.get("testSuites", []) if item["id"] != suite["id"]]
+            others = [item for item in shaping.kept_objects(case, "testSuites") if item.get("id") != suite["id"]]
             self._catalog.update(_CASE, case["id"], {"testSuites": [*others, listed]}, call.caller)
         return self._show(_SUITE, suite, call)
 
@@ -179,5 +179,5 @@ def suite_fqn(table_fqn: str) -> str:
 
 
 def _is_in(case: Document, suite_id: Any) -> bool:
-    suites = [case.get("testSuite") or {}, *case.get("testSuites", [])]
+    suites = [case.get("testSuite") or {}, *shaping.kept_objects(case, "testSuites")]
     return any(suite.get("id") == suite_id for suite in suites)

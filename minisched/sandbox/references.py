@@ -91,6 +91,6 @@ class References:
             value = document.get(field)
             if isinstance(value, list):
                 expanded[field] = [self.expanded(item, entity_type, field) for item in value]
-            elif isinstance(value, str | dict):
+            elif value is not None:
                 expanded[field] = self.expanded(value, entity_type, field)
         return expanded

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from minisched.domain.errors import InvalidInput
 from minisched.domain.pipeline import Document
-from minisched.sandbox import attached
+from minisched.sandbox import attached, shaping
 from minisched.sandbox.attached import JOINS, SAMPLE_DATA
 from minisched.sandbox.calls import Answer, Call, Endpoint
 from minisched.sandbox.catalog import Catalog
@@ -57,13 +58,12 @@ class Samples:
         table = self._catalog.require(kind.type, table_id)
         with self._catalog.lock:
             before = attached.value_of(self._catalog, JOINS, table_id)
-            self._catalog.put_raw(JOINS, [attached.single(table, _added(before, call.document()))])
+            added = _added(before or {}, shaping.without_nulls(call.document()))
+            self._catalog.put_raw(JOINS, [attached.single(table, added)])
         return Answer(self._presenter.show(kind, table, call.caller, [*call.fields(), "joins"]))
 
 
-def _added(before: Document | None, sent: Document) -> Document:
-    if before is None:
-        return sent
+def _added(before: Document, sent: Document) -> Document:
     counts = _join_counts(before)
     for key, count in _join_counts(sent).items():
         counts[key] = counts.get(key, 0) + count
@@ -76,7 +76,16 @@ def _added(before: Document | None, sent: Document) -> Document:
 
 def _join_counts(joins: Document) -> dict[tuple[str, str], int]:
     return {
-        (column.get("columnName", ""), joined.get("fullyQualifiedName", "")): int(joined.get("joinCount", 1))
-        for column in joins.get("columnJoins") or ()
-        for joined in column.get("joinedWith") or ()
+        (shaping.text(column, "columnName", "columnJoins"), shaping.text(joined, "fullyQualifiedName", "joinedWith")): (
+            _count(joined)
+        )
+        for column in shaping.objects(joins.get("columnJoins", []), "columnJoins")
+        for joined in shaping.objects(column.get("joinedWith", []), "joinedWith")
     }
+
+
+def _count(joined: Document) -> int:
+    count = joined.get("joinCount", 1)
+    if not isinstance(count, int):
+        raise InvalidInput("must be a number", field="joinCount")
+    return count

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from minisched.domain.errors import InvalidInput
@@ -27,7 +26,7 @@ def without_nulls(node: Any) -> Any:
 def entity_from(kind: Kind, request: Document, references: References) -> Document:
     """The entity that a create request describes: without id, version and dates.
 
-    Raises InvalidInput when it has no name, EntityNotFound when it refers to what is not there.
+    Raises InvalidInput when it has no name or columns that are none, EntityNotFound for a parent that is not there.
     """
     kept = {
         key: value
@@ -81,16 +80,31 @@ def with_references(kind: Kind, entity: Document, references: References) -> Doc
 
 def with_tag_names(tagged: Document) -> Document:
     """The entity or column with a name for every tag: the filters of the profiler go by it."""
-    tags = tagged.get("tags")
-    if not isinstance(tags, list):
+    if "tags" not in tagged:
         return tagged
-    return {**tagged, "tags": [_named_tag(tag) for tag in tags]}
+    tags = objects(tagged["tags"], "tags")
+    return {**tagged, "tags": [{"name": names.last(text(tag, "tagFQN", "tags")), **tag} for tag in tags]}
 
 
-def _named_tag(tag: Any) -> Any:
-    if isinstance(tag, dict) and "name" not in tag and isinstance(tag.get("tagFQN"), str):
-        return {**tag, "name": names.last(tag["tagFQN"])}
-    return tag
+def objects(value: Any, field: str) -> list[Document]:
+    """The value, which must be a list of JSON objects. Raises InvalidInput."""
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise InvalidInput("must be a list of objects", field=field)
+    return value
+
+
+def kept_objects(entity: Document, field: str) -> list[Document]:
+    """The JSON objects in a list that an entity has, or has not; a patch may have put anything there."""
+    value = entity.get(field)
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def text(item: Document, key: str, field: str) -> str:
+    """The text under a key, which must be there. Raises InvalidInput."""
+    value = item.get(key)
+    if not isinstance(value, str) or not value:
+        raise InvalidInput(f"each one needs a {key}", field=field)
+    return value
 
 
 def with_member_names(kind: Kind, entity: Document) -> Document:
@@ -102,20 +116,25 @@ def with_member_names(kind: Kind, entity: Document) -> Document:
 
 
 def _named_below(node: Document, path: list[str], owner_fqn: str) -> Document:
-    inner = node.get(path[0])
-    if len(path) > 1 and isinstance(inner, dict):
-        return {**node, path[0]: _named_below(inner, path[1:], owner_fqn)}
-    if len(path) == 1 and isinstance(inner, list):
-        return {**node, path[0]: [_member(item, owner_fqn) for item in inner]}
-    return node
+    field = path[0]
+    if field not in node:
+        return node
+    if len(path) == 1:
+        return {**node, field: named_members(node[field], owner_fqn, field)}
+    if not isinstance(node[field], dict):
+        raise InvalidInput("must be an object", field=field)
+    return {**node, field: _named_below(node[field], path[1:], owner_fqn)}
 
 
-def _member(item: Any, owner_fqn: str) -> Any:
-    if not isinstance(item, Mapping) or not isinstance(item.get("name"), str):
-        return item
-    fqn = names.join(owner_fqn, item["name"])
+def named_members(value: Any, owner_fqn: str, field: str) -> list[Document]:
+    """Columns, or the like, with FQNs below their owner, and tags. Raises InvalidInput when they are none."""
+    return [_member(item, owner_fqn, field) for item in objects(value, field)]
+
+
+def _member(item: Document, owner_fqn: str, field: str) -> Document:
+    fqn = names.join(owner_fqn, text(item, "name", field))
     # A client adds a tag to a list that it was given; to a list that it was not given its addition is lost.
     named = with_tag_names({"tags": [], **item, "fullyQualifiedName": fqn})
-    if isinstance(item.get("children"), list):
-        named["children"] = [_member(child, fqn) for child in item["children"]]
+    if "children" in item:
+        named["children"] = named_members(item["children"], fqn, field)
     return named

@@ -132,7 +132,9 @@ class Usage:
 
     def query_used_by(self, kind: Kind, call: Call, query_id: str) -> Answer:
         query = self._catalog.require(kind.type, query_id)
-        used_by = list(dict.fromkeys([*query.get("usedBy", []), *_texts(call)]))
+        before = query.get("usedBy")
+        used_by = list(before) if isinstance(before, list) else []
+        used_by += [name for name in dict.fromkeys(_texts(call)) if name not in used_by]
         return self._changed(kind, call, query_id, {"usedBy": used_by})
 
     def _extended(self, kind: Kind, call: Call, query_id: str, field: str, added: list[Document]) -> Answer:
