@@ -102,7 +102,9 @@ class LocalClient:
 
     def run_pipeline(self, pipeline: PipelineRef, options: RunOptions) -> ClientResponse:
         deployment = self._deployed(pipeline)
-        run = self._runs.enqueue(self._manual_run(deployment, options), idempotency_key=options.idempotency_key)
+        # A key is the caller's for this pipeline; for another one it means another run.
+        key = options.idempotency_key and f"{deployment.id}:{options.idempotency_key}"
+        run = self._runs.enqueue(self._manual_run(deployment, options), idempotency_key=key)
         self._executor.wake()
         return self._said(f"Workflow [{deployment.name}] has been triggered as run {run.id}", run_id=run.id)
 

@@ -9,7 +9,8 @@ from datetime import timedelta
 
 import structlog
 
-from minisched.domain.errors import NotFound, OrchestratorError, StoreUnavailable
+from minisched import failpoints
+from minisched.domain.errors import MinischedError, NotFound, StoreUnavailable
 from minisched.ports import Clock, DeploymentStore, Outbox, OutboxEntry, RunStore, StatusReporter
 
 log = structlog.get_logger(__name__)
@@ -71,7 +72,7 @@ class OutboxSender:
                 log.warning("store.unavailable", error=str(error))
                 busy = False
             except Exception:
-                # A loop boundary: one message that cannot be read must not silence all others.
+                # A loop boundary: whatever goes wrong, later messages are tried.
                 log.exception("outbox.turn_failed")
                 busy = False
             if not busy:
@@ -83,21 +84,32 @@ class OutboxSender:
         for entry in entries:
             if self._leaving:
                 break
-            self._deliver(entry)
+            self._deliver_or_postpone(entry)
         return bool(entries)
+
+    def _deliver_or_postpone(self, entry: OutboxEntry) -> None:
+        try:
+            self._deliver(entry)
+        except StoreUnavailable:
+            raise
+        except MinischedError as error:
+            self._postpone(entry, str(error))
+        except Exception as error:
+            # A loop boundary: a message that nobody can read must not silence the others.
+            log.exception("outbox.not_delivered", run_id=entry.run_id)
+            self._postpone(entry, f"{type(error).__name__}: {error}")
 
     def _deliver(self, entry: OutboxEntry) -> None:
         try:
             run = self._runs.get(entry.run_id)
             deployment = self._deployments.get(run.pipeline_id)
             if deployment is not None:
+                failpoints.reach("before_outbox_put")
                 self._reporter.report(run, deployment.document)
         except NotFound:
             # The run or its pipeline was deleted here or there: nobody is left who would listen.
             log.info("outbox.dropped", run_id=entry.run_id)
-        except OrchestratorError as error:
-            self._postpone(entry, str(error))
-            return
+        failpoints.reach("before_outbox_ack")
         self._outbox.delivered(entry.id)
 
     def _postpone(self, entry: OutboxEntry, why: str) -> None:

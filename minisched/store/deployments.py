@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
+from minisched import failpoints
 from minisched.domain.errors import ConfigurationError
 from minisched.domain.instant import from_ms, to_ms
 from minisched.domain.pipeline import Deployment
@@ -30,7 +31,8 @@ class SqlDeploymentStore:
         if self._is_stored(deployment):
             return False
         row = self._row(deployment)
-        self._database.transact(lambda connection: self._put(connection, row))
+        self._database.repeat(lambda connection: self._put(connection, row))
+        failpoints.reach("after_deploy_commit")
         return True
 
     def _is_stored(self, deployment: Deployment) -> bool:
@@ -45,6 +47,7 @@ class SqlDeploymentStore:
         self._database.serialize(connection, DEPLOY_LOCK)
         if not connection.execute(update(deployments).where(deployments.c.id == row["id"]).values(**row)).rowcount:
             connection.execute(insert(deployments), row)
+        failpoints.reach("before_deploy_commit")
 
     def get(self, pipeline_id: str) -> Deployment | None:
         with self._database.read() as connection:
@@ -58,11 +61,15 @@ class SqlDeploymentStore:
 
     def set_enabled(self, pipeline_id: str, *, enabled: bool) -> bool:
         statement = update(deployments).where(deployments.c.id == pipeline_id).values(enabled=enabled)
-        return self._database.transact(lambda connection: bool(connection.execute(statement).rowcount))
+        known = self._database.repeat(lambda connection: bool(connection.execute(statement).rowcount))
+        failpoints.reach("after_toggle_commit")
+        return known
 
     def delete(self, pipeline_id: str) -> bool:
         statement = delete(deployments).where(deployments.c.id == pipeline_id)
-        return self._database.transact(lambda connection: bool(connection.execute(statement).rowcount))
+        known = self._database.repeat(lambda connection: bool(connection.execute(statement).rowcount))
+        failpoints.reach("after_undeploy_commit")
+        return known
 
     def all(self) -> list[Deployment]:
         with self._database.read() as connection:

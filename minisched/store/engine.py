@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError
 
 from minisched.domain.errors import ConfigurationError, StoreUnavailable
 from minisched.store import sqlite
-from minisched.store.errors import Deadlock, translated
+from minisched.store.errors import ConnectionLost, Deadlock, translated
 from minisched.store.tables import locks
 
 T = TypeVar("T")
@@ -82,6 +82,13 @@ class Database:
                 continue
         with self.write() as connection:
             return work(connection)
+
+    def repeat(self, work: Callable[[Connection], T]) -> T:
+        """As `transact`, for work that may be done twice: once more when the connection is cut on the way."""
+        try:
+            return self.transact(work)
+        except ConnectionLost:
+            return self.transact(work)
 
     def serialize(self, connection: Connection, lock: str) -> None:
         """Until this transaction ends nobody else gets beyond this line with the same lock (one of LOCK_NAMES)."""

@@ -53,6 +53,10 @@ class Deadlock(StoreUnavailable):
     """Two writers waited for each other and this one was rolled back; nothing was changed."""
 
 
+class ConnectionLost(StoreUnavailable):
+    """The connection was cut; whether what was being committed is stored has to be read."""
+
+
 def _unique_columns() -> dict[str, str]:
     """SQLite names the columns and not the constraint: `runs.pipeline_id, runs.scheduled_for_ms`."""
     known: dict[str, str] = {}
@@ -148,7 +152,9 @@ def _translate(error: SQLAlchemyError) -> MinischedError | None:
         return Deadlock()
     if _schema_is_missing(error):
         return ConfigurationError("The database lacks tables of this version.", hint="Run `minisched db upgrade`.")
-    if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError | InternalError):
+    if error.connection_invalidated:
+        return ConnectionLost(f"The connection to the database was cut: {_first_line(error)}")
+    if isinstance(error, OperationalError | InterfaceError | InternalError):
         return _unavailable(error)
     return None
 

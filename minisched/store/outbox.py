@@ -35,7 +35,7 @@ class SqlOutbox:
             return [_entry(row) for row in connection.execute(statement)]
 
     def delivered(self, entry_id: int) -> None:
-        self._database.transact(lambda connection: connection.execute(delete(outbox).where(outbox.c.id == entry_id)))
+        self._database.repeat(lambda connection: connection.execute(delete(outbox).where(outbox.c.id == entry_id)))
 
     def postpone(self, entry_id: int, *, error: str, next_at: datetime, dead: bool = False) -> None:
         """Counts one attempt more; a dead entry is kept for people to see, and no longer tried."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from minisched.domain.errors import PipelineNotFound, VersionConflict
+from minisched import failpoints
+from minisched.domain.errors import PipelineNotFound, StoreUnavailable, VersionConflict
 from minisched.domain.pipeline import Pipeline
 from minisched.ports import PipelinePage, PipelineQuery
 from minisched.store.columns import bounded, canonical, digest, dump, key_of, load, storable, text_at
 from minisched.store.engine import Database
+from minisched.store.errors import ConnectionLost
 from minisched.store.pipeline_pages import read_page
 from minisched.store.secrets import SecretBox
 from minisched.store.tables import pipeline_statuses, pipeline_versions, pipelines
@@ -33,10 +36,20 @@ class SqlPipelineStore:
         self._box = box
 
     def create(self, pipeline: Pipeline) -> None:
+        """As the port says. When the database goes away during the commit, looks once whether it is stored."""
         row = self._row(pipeline)
-        self._database.transact(lambda connection: connection.execute(insert(pipelines), row))
+
+        def create(connection: Connection) -> None:
+            connection.execute(insert(pipelines), row)
+            failpoints.reach("before_create_commit")
+
+        try:
+            self._database.transact(create)
+        except StoreUnavailable as unknown:
+            self._require_stored(pipeline, unknown)
 
     def replace(self, pipeline: Pipeline, *, expected: Pipeline) -> None:
+        """As the port says. When the database goes away during the commit, looks once whether it is stored."""
         row = self._row(pipeline)
 
         def replace(connection: Connection) -> None:
@@ -49,7 +62,18 @@ class SqlPipelineStore:
             if pipeline.version > expected.version:
                 connection.execute(insert(pipeline_versions), self._version_row(expected))
 
-        self._database.transact(replace)
+        try:
+            self._database.transact(replace)
+        except StoreUnavailable as unknown:
+            self._require_stored(pipeline, unknown)
+
+    def _require_stored(self, pipeline: Pipeline, unknown: StoreUnavailable) -> None:
+        try:
+            stored = self.get(pipeline.id)
+        except (StoreUnavailable, PipelineNotFound):
+            raise unknown from None
+        if canonical(stored.document) != canonical(pipeline.document):
+            raise unknown
 
     def get(self, pipeline_id: str) -> Pipeline:
         with self._database.read() as connection:
@@ -84,7 +108,11 @@ class SqlPipelineStore:
             connection.execute(delete(pipeline_statuses).where(pipeline_statuses.c.fqn_hash == fqn_hash))
             connection.execute(delete(pipelines).where(pipelines.c.id == pipeline_id))
 
-        self._database.transact(remove)
+        try:
+            self._database.transact(remove)
+        except ConnectionLost:
+            with suppress(PipelineNotFound):
+                self._database.transact(remove)
 
     def _document(self, connection: Connection, pipeline_id: str) -> str:
         document = connection.execute(_BY_ID, {"pipeline_id": pipeline_id}).scalar_one_or_none()

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from sqlalchemy import Connection, Row, bindparam, delete, exists, func, insert, select, update
 
+from minisched import failpoints
 from minisched.domain.errors import DuplicateRun, IllegalTransition, RunNotFound, StoreUnavailable
 from minisched.domain.instant import to_ms
 from minisched.domain.run import (
@@ -50,8 +51,9 @@ class SqlRunStore:
     def enqueue(self, run: Run, *, idempotency_key: str | None = None) -> Run:
         """As the port says. When the database goes away during the commit, looks once whether the run is there."""
         row = to_row(run, self._box, idempotency_key=idempotency_key)
+        failpoints.reach("before_insert_run")
         try:
-            self._database.transact(lambda connection: connection.execute(insert(runs), row))
+            self._database.transact(lambda connection: _insert(connection, row))
         except DuplicateRun:
             earlier = self._by_idempotency_key(idempotency_key)
             if earlier is None:
@@ -87,6 +89,7 @@ class SqlRunStore:
         while (run_id := next_claimable(connection, slots=slots, runtimes=runtimes)) is not None:
             # Zero rows when a stop came between; then it is no longer claimable and the next one is.
             if connection.execute(_CLAIM, {"run_id": run_id, "now_ms": to_ms(self._clock.now())}).rowcount:
+                failpoints.reach("before_claim_commit")
                 return connection.execute(_BY_ID, {"run_id": run_id}).one()
         return None
 
@@ -97,14 +100,15 @@ class SqlRunStore:
             if not _change(connection, run_id, (RunState.RUNNING,), values):
                 self._refuse(connection, run_id, "cannot get a process")
 
-        self._database.transact(mark)
+        self._database.repeat(mark)
 
     def request_stop(self, run_ids: Iterable[str], stop: StopRequest, outcome: Outcome) -> list[Run]:
         # In one order, so that two requests for the same runs never wait for each other.
         ids = sorted(set(run_ids))
-        rows = self._database.transact(
+        rows = self._database.repeat(
             lambda connection: [self._request_stop(connection, run_id, stop, outcome) for run_id in ids]
         )
+        failpoints.reach("after_stop_commit")
         return [from_row(row, self._box) for row in rows if row is not None]
 
     def _request_stop(
@@ -113,6 +117,7 @@ class SqlRunStore:
         wish = update(runs).where(runs.c.id == run_id, runs.c.state.in_(_ACTIVE), runs.c.stop_at_ms.is_(None))
         connection.execute(wish.values(**stop_columns(stop)))
         self._end(connection, run_id, (RunState.QUEUED,), outcome, stop.at)
+        failpoints.reach("before_stop_commit")
         return connection.execute(_BY_ID, {"run_id": run_id}).one_or_none()
 
     def finish(self, run_id: str, outcome: Outcome, *, ended_at: datetime) -> Run:
@@ -122,6 +127,7 @@ class SqlRunStore:
         def finish(connection: Connection) -> Row[Any]:
             if outcome.state not in TERMINAL_STATES or not self._end(connection, run_id, allowed, outcome, ended_at):
                 self._refuse(connection, run_id, f"cannot become {outcome.state.value}")
+            failpoints.reach("before_finish_commit")
             return connection.execute(_BY_ID, {"run_id": run_id}).one()
 
         try:
@@ -194,6 +200,11 @@ class SqlRunStore:
         if not is_ours(stored):
             raise unknown
         return stored
+
+
+def _insert(connection: Connection, row: dict[str, Any]) -> None:
+    connection.execute(insert(runs), row)
+    failpoints.reach("after_insert_run")
 
 
 def _change(connection: Connection, run_id: str, allowed: Sequence[RunState], values: dict[str, Any]) -> bool:

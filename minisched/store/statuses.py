@@ -50,7 +50,7 @@ class SqlPipelineStatusStore:
             connection.execute(self._upsert, row)
             return earlier
 
-        return self._clear(self._database.transact(put))
+        return self._clear(self._database.repeat(put))
 
     def get(self, fqn: str, run_id: str) -> Document | None:
         with self._database.read() as connection:
@@ -81,7 +81,7 @@ class SqlPipelineStatusStore:
         statement = delete(statuses).where(statuses.c.fqn_hash == digest(fqn))
         if run_id is not None:
             statement = statement.where(statuses.c.run_id == run_id)
-        self._database.transact(lambda connection: connection.execute(statement))
+        self._database.repeat(lambda connection: connection.execute(statement))
 
     def _clear(self, text: str | None) -> Document | None:
         return None if text is None else self._box.unseal(load(text))

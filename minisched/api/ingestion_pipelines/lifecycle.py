@@ -23,15 +23,23 @@ _LONGEST_KEY = 256
 
 IdempotencyKey = Annotated[
     str | None,
-    HeaderParameter(name="Idempotency-Key", description="A trigger with a key that was used answers with its run."),
+    HeaderParameter(
+        name="Idempotency-Key",
+        description="Chosen by the caller for one intention and sent again with every attempt at it.",
+    ),
 ]
 
 
 @post("/deploy/{pipeline_id:str}", sync_to_thread=True, status_code=200, summary="Deploy a pipeline")
 def deploy_pipeline(
-    pipeline_id: PipelineId, lifecycle: NamedDependency[Lifecycle], user: NamedDependency[str]
+    pipeline_id: PipelineId,
+    lifecycle: NamedDependency[Lifecycle],
+    user: NamedDependency[str],
+    idempotency_key: IdempotencyKey = None,
 ) -> Response[Document]:
-    """Durable and triggerable when it answers with code 200."""
+    """Durable and triggerable when it answers with code 200. May be repeated, with a key or without one: what is
+    deployed already stays as it is."""
+    _check_key(idempotency_key)
     return Response(client_response(lifecycle.deploy(decoded(pipeline_id), user=user)))
 
 
@@ -64,9 +72,9 @@ def trigger_pipeline(
     user: NamedDependency[str],
     idempotency_key: IdempotencyKey = None,
 ) -> Response[Document]:
-    """Queues one run, enabled or not; `runId` names it. The body, if any, holds for this run only."""
-    if idempotency_key is not None and not 0 < len(idempotency_key) <= _LONGEST_KEY:
-        raise InvalidInput(f"must have 1 to {_LONGEST_KEY} characters", field="Idempotency-Key")
+    """Queues one run, enabled or not; `runId` names it. The body, if any, holds for this run only. A key that was used
+    for this pipeline answers with the run that it made."""
+    _check_key(idempotency_key)
     asked = parse(TriggerOptions, body) if body.strip() else TriggerOptions()
     options = RunOptions(
         app_config_override=asked.appConfigOverride,
@@ -111,6 +119,11 @@ def host_ip(lifecycle: NamedDependency[Lifecycle]) -> Response[Document]:
 def service_status(lifecycle: NamedDependency[Lifecycle]) -> Response[Document]:
     """Code 200 when it can run pipelines, else 500 with the reason; the HTTP status is 200."""
     return Response(client_response(lifecycle.service_status()))
+
+
+def _check_key(key: str | None) -> None:
+    if key is not None and not 0 < len(key) <= _LONGEST_KEY:
+        raise InvalidInput(f"must have 1 to {_LONGEST_KEY} characters", field="Idempotency-Key")
 
 
 HANDLERS: list[HTTPRouteHandler] = [
