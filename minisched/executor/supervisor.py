@@ -23,7 +23,7 @@ from minisched.domain.errors import (
 )
 from minisched.domain.outcome import classify, outcome, stopped_in_queue
 from minisched.domain.pipeline import Document
-from minisched.domain.run import Outcome, ProcessIdentity, Run, RunReason, RunState
+from minisched.domain.run import Outcome, ProcessIdentity, Run, RunReason, RunState, StopRequest
 from minisched.executor import processes
 from minisched.executor.handovers import ATTEMPTS, Handovers
 from minisched.executor.launcher_client import (
@@ -45,6 +45,8 @@ _GUARD_PATIENCE_S = 15.0
 _STORE_PATIENCE_S = 1.0
 _LAUNCHER_LOOK_S = 1.0
 
+# The longest time until something is noticed that nobody told us.
+_LOOK_AGAIN_S = 5.0
 
 @dataclass(slots=True)
 class _Watched:
@@ -114,8 +116,8 @@ class Supervisor:
         self._ended = threading.Condition()
         self._draining = False
         self._leaving = False
-        self._look_for_stops = True
-        self._look_for_strays = False
+        self._stop_asked = False
+        self._look_again_at = 0.0
         self._poll_at = 0.0
         self._thread = threading.Thread(target=self._loop, name="supervisor", daemon=True)
         self.healthy = False
@@ -124,13 +126,13 @@ class Supervisor:
 
     def start(self) -> None:
         """Account for every run that an earlier server left behind, warm the default runtime, then begin to claim."""
-        self._adopt()
+        self._look_at_running()
         self._launcher(self._default_runtime).ensure()
         self.healthy = True
         self._thread.start()
 
     def wake(self) -> None:
-        self._look_for_stops = True
+        self._stop_asked = True
         os.eventfd_write(self._wake_fd, 1)
 
     def drain(self) -> None:
@@ -196,8 +198,8 @@ class Supervisor:
         self.healthy = False
 
     def _recover(self) -> None:
-        """The next turn looks again at what this one may have missed: a wish, or a claim whose answer was lost."""
-        self._look_for_stops = self._look_for_strays = True
+        """The next turn looks again at what this one may have missed."""
+        self._look_again_at = 0.0
         self._selector.select(_STORE_PATIENCE_S)
 
     def _turn(self) -> None:
@@ -214,7 +216,7 @@ class Supervisor:
             self._adopt()
             self._look_for_strays = False
         self._settle_all()
-        self._look_after_stops()
+        self._look_at_running()
         self._spawn_claimed()
         if not self._draining and (events or time.monotonic() >= self._poll_at):
             self._poll_at = time.monotonic() + self.options.poll_s
@@ -267,7 +269,7 @@ class Supervisor:
             directory = self._directories.create(run.id, run.enqueued_at)
             guard = launcher.client.spawn(run.id, directory, self.options.limits_of(run), self._job_of(run))
         except AlreadyStarted:
-            self._adopt_one(run)
+            self._adopt(run)
         except StoreUnavailable:
             raise
         except LauncherRetiring as error:
@@ -276,7 +278,7 @@ class Supervisor:
             log.warning("run.not_spawned", run_id=run.id, error=str(error))
         except OrchestratorUnavailable as error:
             launcher.lost(str(error))
-            self._adopt_one(run)
+            self._adopt(run)
         except (MinischedError, OSError) as error:
             reason = RunReason.DISK_FULL if getattr(error, "errno", None) == errno.ENOSPC else RunReason.SPAWN_FAILED
             self._finish(run, outcome(RunState.FAILED, reason, f"The run could not be started: {error}"))
@@ -297,12 +299,7 @@ class Supervisor:
 
     # --- adoption ---------------------------------------------------------------------------------------------------
 
-    def _adopt(self) -> None:
-        for run in self._runs.search(RunQuery(states=(RunState.RUNNING,), limit=10_000)):
-            if run.id not in self._watched and run.id not in self._unspawned:
-                self._adopt_one(run)
-
-    def _adopt_one(self, run: Run) -> None:
+    def _adopt(self, run: Run) -> None:
         """Find out what became of a run that is `running` in the table: alive, ended, or never started (D4)."""
         record = self._directories.record(run.id, protocol.STARTED_FILE)
         guard = run.process or (processes.identity_from(record["process"]) if record else None)
@@ -334,20 +331,28 @@ class Supervisor:
 
     # --- the end of a run -------------------------------------------------------------------------------------------
 
-    def _look_after_stops(self) -> None:
-        """Pass the wish on to the guard once; a guard that does not manage is helped after its patience."""
-        if not self._look_for_stops or not self.running():
+    def _look_at_running(self) -> None:
+        """Compare the table with what is watched here: wishes to stop, and runs that a claim made ours although its
+        answer was lost. An event only saves the time until the next look."""
+        now = time.monotonic()
+        if now < self._look_again_at and not (self._stop_asked and self.running()):
             return
-        self._look_for_stops = False
-        for run in self._runs.search(RunQuery(states=(RunState.RUNNING,), limit=self.running() + 16)):
-            watched = self._watched.get(run.id)
-            if run.stop is None:
-                continue
-            if watched is not None and not watched.stop_sent:
-                watched.run = run
-                self._send_stop(watched)
-            elif run.id in self._unspawned and self._seal(run):
-                self._finish(run, stopped_in_queue(run.stop))
+        self._stop_asked = False
+        for run in self._runs.search(RunQuery(states=(RunState.RUNNING,), limit=10_000)):
+            if run.id not in self._watched and run.id not in self._unspawned:
+                self._adopt(run)
+            if run.stop is not None:
+                self._pass_on(run, run.stop)
+        self._look_again_at = now + _LOOK_AGAIN_S
+
+    def _pass_on(self, run: Run, stop: StopRequest) -> None:
+        """Tell the guard once; one that does not manage is helped after its patience."""
+        watched = self._watched.get(run.id)
+        if watched is not None and not watched.stop_sent:
+            watched.run = run
+            self._send_stop(watched)
+        elif run.id in self._unspawned and self._seal(run):
+            self._finish(run, stopped_in_queue(stop))
 
     def _send_stop(self, watched: _Watched) -> None:
         watched.stop_sent = True
