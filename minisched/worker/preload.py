@@ -25,10 +25,23 @@ _COMPANIONS = (
     "metadata.automations.runner",
 )
 _SCHEMAS = "metadata.generated.schema."
-_CONNECTORS = ".services.connections."
-_USED_CONNECTIONS = (
-    _SCHEMAS + "entity.services.connections.metadata.openMetadata",
-    _SCHEMAS + "entity.services.connections.testConnection",
+# The models that nearly every run uses, by the modules that they are in. All of them would take 50 MB, for ever.
+_USED_MODELS = tuple(
+    _SCHEMAS + name
+    for name in (
+        "metadataIngestion.application",
+        "metadataIngestion.workflow",
+        "entity.data.database",
+        "entity.data.table",
+        "entity.services.connections.connectionBasicType",
+        "entity.services.connections.metadata.openMetadata",
+        "entity.services.connections.testConnection",
+        "entity.services.databaseService",
+        "entity.services.ingestionPipelines",
+        "security.client",
+        "tests.",
+        "type.",
+    )
 )
 # Numeric libraries start a pool of threads at import unless told not to; a fork needs a single thread.
 _ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -97,12 +110,9 @@ def _is_absent(name: str, error: str) -> bool:
 
 
 def build_models() -> None:
-    """Finish the models that recent lines leave half made until their first use, which would be once per run.
-
-    Not those of the connectors: they are many, and a run needs one.
-    """
+    """Finish the models that recent lines leave half made until their first use, which would be once per run."""
     for name, module in list(sys.modules.items()):
-        if name.startswith(_SCHEMAS) and (_CONNECTORS not in name or name.startswith(_USED_CONNECTIONS)):
+        if name.startswith(_USED_MODELS):
             for value in list(vars(module).values()):
                 unfinished = isinstance(value, type) and getattr(value, "__pydantic_complete__", True) is False
                 if unfinished and value.__module__ == name:
