@@ -312,13 +312,16 @@ class DocumentStore(Protocol):
 
 
 class RunLogs(Protocol):
-    """The output of runs, one immutable-but-growing byte sequence each."""
+    """The output of runs, one growing byte sequence each; a long one may lose its middle, and nothing ever moves."""
 
     def size(self, run_id: str) -> int:
         """Bytes so far; 0 when the run wrote nothing yet or its files are gone."""
 
     def read(self, run_id: str, *, offset: int, limit: int) -> bytes:
-        """At most `limit` bytes from `offset`; empty at the end."""
+        """At most `limit` bytes from `offset`; empty at the end, and where a gap begins or goes on."""
+
+    def gap(self, run_id: str, *, offset: int) -> int:
+        """How many bytes from `offset` on are not kept any more; 0 where there are bytes, and at the end."""
 
 
 class Executor(Protocol):

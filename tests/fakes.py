@@ -139,6 +139,9 @@ class MemoryRunLogs:
     def read(self, run_id: str, *, offset: int, limit: int) -> bytes:
         return self._logs.get(run_id, b"")[offset : offset + limit]
 
+    def gap(self, run_id: str, *, offset: int) -> int:
+        return 0
+
 
 class FakeExecutor:
     """Runs nothing by itself: a test claims and ends runs; a run that is to be stopped ends when it is waited for."""

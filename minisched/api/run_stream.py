@@ -139,9 +139,9 @@ class _Tail:
         while not self._streams.stopping:
             # The state is read before the log: what a run wrote before it ended is then sent before its end.
             run, piece = await anyio.to_thread.run_sync(self._look, limiter=self._streams.threads)
-            text = _whole_characters(piece.data, ended=run.is_terminal)
+            text = piece.data if piece.is_gap else _whole_characters(piece.data, ended=run.is_terminal)
             if text:
-                self._offset += len(text)
+                self._offset = piece.next_offset if piece.is_gap else self._offset + len(text)
                 yield _event(text.decode("utf-8", "replace"), offset=self._offset)
                 pause, spoke_at = _FIRST_PAUSE_S, time.monotonic()
                 continue

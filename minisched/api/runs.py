@@ -79,7 +79,10 @@ def read_log(
     offset: Annotated[int, QueryParameter(ge=0, le=_LARGEST_OFFSET, description="In bytes.")] = 0,
     limit: Annotated[int, QueryParameter(ge=1, le=_MOST_LOG_BYTES, description="In bytes.")] = _MOST_LOG_BYTES,
 ) -> Response[bytes]:
-    """Bytes as they were written; `X-Minisched-Next-Offset` continues, `X-Minisched-Log-Size` is what there is."""
+    """Bytes as they were written; `X-Minisched-Next-Offset` continues, `X-Minisched-Log-Size` is what there is.
+
+    Of a very long log the middle is not kept: one line stands for it, and the next offset is where the log goes on.
+    """
     piece = runs.read_log(run_id, offset=offset, limit=limit)
     headers = {"X-Minisched-Next-Offset": str(piece.next_offset), "X-Minisched-Log-Size": str(piece.size)}
     return Response(piece.data, media_type="text/plain; charset=utf-8", headers=headers)

@@ -54,6 +54,7 @@ def spawn_limits(settings: Settings, *, timeout_s: float | None) -> SpawnLimits:
         grace_s=executor.stop_grace_s,
         timeout_s=timeout_s,
         memory_limit_mb=executor.memory_limit_mb,
+        log_limit_mb=executor.log_limit_mb,
         nice=executor.nice,
         open_files=executor.open_files,
     )
@@ -67,6 +68,7 @@ def supervisor_options(settings: Settings) -> SupervisorOptions:
         grace_s=executor.stop_grace_s,
         timeout_s=executor.timeout_s,
         memory_limit_mb=executor.memory_limit_mb,
+        log_limit_mb=executor.log_limit_mb,
         nice=executor.nice,
         open_files=executor.open_files,
         poll_s=executor.poll_s,

@@ -6,6 +6,7 @@ live counters, and what somebody asked for. What the workflow says is evidence; 
 
 from __future__ import annotations
 
+import re
 import signal
 from typing import Any
 
@@ -16,7 +17,7 @@ HINTS: dict[RunReason, str] = {
     RunReason.COMPLETED: "",
     RunReason.ERROR: "The run's log has the details.",
     RunReason.TIMED_OUT: "Raise airflowConfig.workflowTimeout or executor.timeout_s, or see what it waits for.",
-    RunReason.STOP_REQUESTED: "",
+    RunReason.STOP_REQUESTED: "Trigger the pipeline again when it shall run.",
     RunReason.MEMORY_LIMIT: "Raise executor.memory_limit_mb, or narrow the filters of the pipeline.",
     RunReason.OUT_OF_MEMORY: "Give the machine more memory, fewer slots, or set executor.memory_limit_mb.",
     RunReason.SIGNAL: "Something outside minisched ended the process; see the system's log.",
@@ -25,6 +26,11 @@ HINTS: dict[RunReason, str] = {
     RunReason.SPAWN_FAILED: "See the launcher's log; `minisched runtime inspect` checks the runtime.",
     RunReason.IMPORT_FAILED: "`minisched runtime inspect` says what cannot be imported; create the runtime again.",
 }
+
+# What a runner leaves with when neither a file nor its guard took its result (worker/protocol.py).
+EXIT_NO_RESULT = 74
+# How Python words a full disk or an exhausted quota of this machine; a source's own words for it look different.
+_DISK_FULL = re.compile(r"\[Errno (28|122)\]")
 
 _VERDICTS = {
     "success": RunState.SUCCESS,
@@ -59,20 +65,24 @@ def classify(
     stop: StopRequest | None,
     last_counters: list[Document] | None = None,
     pids_left: int = 0,
+    disk_problem: tuple[bool, str] | None = None,
 ) -> Outcome:
     """The outcome of a run whose processes are gone.
 
     `exit_record` and `result` are None when they were never written or are not whole; `pids_left` is what the
-    supervisor still found after its own sweep when there is no exit record.
+    supervisor still found after its own sweep when there is no exit record, `disk_problem` whether the disk takes no
+    more, and why the record may be missing.
     """
+    result = result or (exit_record or {}).get("result")
     steps = list((result or {}).get("steps") or last_counters or [])
     evidence = _evidence(exit_record, result, pids_left)
-    state, reason, message, hint = _decide(exit_record, result, stop)
+    state, reason, message, hint = _decide(exit_record, result, stop, disk_problem)
     return outcome(state, reason, message, hint=hint, steps=steps, evidence=evidence)
 
 
 def _evidence(exit_record: Document | None, result: Document | None, pids_left: int) -> Document:
-    evidence: dict[str, Any] = {"exit": exit_record or {"pids_left": pids_left}}
+    facts = {key: value for key, value in (exit_record or {"pids_left": pids_left}).items() if key != "result"}
+    evidence: dict[str, Any] = {"exit": facts}
     if result is not None:
         evidence["result"] = {key: value for key, value in result.items() if key != "steps"}
     return evidence
@@ -81,24 +91,45 @@ def _evidence(exit_record: Document | None, result: Document | None, pids_left: 
 _Decision = tuple[RunState, RunReason, str, str | None]
 
 
-def _decide(exit_record: Document | None, result: Document | None, stop: StopRequest | None) -> _Decision:
+def _decide(
+    exit_record: Document | None, result: Document | None, stop: StopRequest | None, disk: tuple[bool, str] | None
+) -> _Decision:
     finished = _finished(result)
     if exit_record is None:
-        if finished is not None:
-            return finished
-        if stop is not None:
-            return _stopped(stop)
-        text = "The processes of the run are gone and left no exit record."
-        return RunState.FAILED, RunReason.ABANDONED, text, None
+        return finished or _vanished(stop, disk)
+    if finished is not None and finished[0] in (RunState.SUCCESS, RunState.PARTIAL_SUCCESS):
+        return finished  # whatever came then came too late: the work was done, and OpenMetadata was told so
     match exit_record.get("ended_by"):
         case "time_limit":
-            return RunState.FAILED, RunReason.TIMED_OUT, "The run was ended at its time limit.", None
+            return RunState.FAILED, RunReason.TIMED_OUT, _over_time(exit_record), None
         case "memory_limit":
-            return RunState.FAILED, RunReason.MEMORY_LIMIT, "The run was ended at its memory limit.", None
-        case "stop" if finished is None or finished[0] in (RunState.STOPPED, RunState.FAILED):
+            return RunState.FAILED, RunReason.MEMORY_LIMIT, _over_memory(exit_record), None
+        case "stop":
             return _stopped(stop)
         case _:
             return finished or _died(exit_record, result, stop)
+
+
+def _vanished(stop: StopRequest | None, disk: tuple[bool, str] | None) -> _Decision:
+    if stop is not None:
+        return _stopped(stop)
+    text = "The processes of the run are gone and left no exit record"
+    if disk is None:
+        return RunState.FAILED, RunReason.ABANDONED, f"{text}.", None
+    takes_no_more, why = disk
+    return RunState.FAILED, RunReason.DISK_FULL if takes_no_more else RunReason.ABANDONED, f"{text}: {why}.", None
+
+
+def _over_time(exit_record: Document) -> str:
+    limit_s = exit_record.get("timeout_s")
+    return f"The run was ended at its time limit{f' of {limit_s:g} s' if limit_s else ''}."
+
+
+def _over_memory(exit_record: Document) -> str:
+    used_kb, limit_kb = exit_record.get("memory_kb"), exit_record.get("memory_limit_kb")
+    if not used_kb or not limit_kb:
+        return "The run was ended at its memory limit."
+    return f"The run was ended at its memory limit of {limit_kb // 1024} MB: it used {used_kb // 1024} MB."
 
 
 def _finished(result: Document | None) -> _Decision | None:
@@ -111,7 +142,8 @@ def _finished(result: Document | None) -> _Decision | None:
         case RunState.SUCCESS:
             return state, RunReason.COMPLETED, "The workflow ended well.", None
         case RunState.PARTIAL_SUCCESS:
-            return state, RunReason.COMPLETED, "The workflow ended with some failures below its threshold.", None
+            text = "The workflow ended with some failures below its threshold."
+            return state, RunReason.COMPLETED, text, "Its steps list what failed."
         case RunState.STOPPED:
             return state, RunReason.SIGNAL, "The workflow was ended by a SIGTERM that minisched did not send.", None
         case _:
@@ -120,7 +152,7 @@ def _finished(result: Document | None) -> _Decision | None:
 
 
 def _error_reason(result: Document, error: Document) -> RunReason:
-    if error.get("errno") == 28 or "No space left on device" in str(error.get("message")):
+    if _DISK_FULL.search(str(error.get("message"))):
         return RunReason.DISK_FULL
     if result.get("stage") == "prepare" and error.get("type") in ("ImportError", "ModuleNotFoundError"):
         return RunReason.IMPORT_FAILED
@@ -148,6 +180,8 @@ def _died(exit_record: Document, result: Document | None, stop: StopRequest | No
         text = f"The run was killed by signal {number} ({_signal_name(int(number))}) that minisched did not send."
         return RunState.FAILED, RunReason.SIGNAL, text, None
     code = exit_record.get("exit_code")
+    if code == EXIT_NO_RESULT:
+        return RunState.FAILED, RunReason.DISK_FULL, "The disk did not take the result of the run.", None
     stage = f" in stage {result['stage']}" if result and result.get("stage") else ""
     return (
         RunState.FAILED,

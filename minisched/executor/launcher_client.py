@@ -24,6 +24,7 @@ class SpawnLimits:
     grace_s: float = 10.0
     timeout_s: float | None = None
     memory_limit_mb: int | None = None
+    log_limit_mb: int | None = None
     nice: int = 0
     open_files: int | None = None
 
@@ -51,10 +52,15 @@ class NoProcess(OrchestratorRejected):
     """The launcher could not fork; it may be asked again."""
 
 
+class DiskFull(OrchestratorRejected):
+    """There is no room for the run's files."""
+
+
 _REFUSALS: dict[str, type[OrchestratorRejected]] = {
     protocol.REFUSED_STARTED: AlreadyStarted,
     protocol.REFUSED_RETIRING: LauncherRetiring,
     protocol.REFUSED_NO_PROCESS: NoProcess,
+    protocol.REFUSED_DISK_FULL: DiskFull,
 }
 
 

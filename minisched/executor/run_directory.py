@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -52,6 +53,22 @@ class RunDirectories:
         path = self.find(run_id)
         return None if path is None else protocol.read_record(str(path), name)
 
+    def problem(self, run_id: str) -> tuple[bool, str] | None:
+        """Why nothing could be written there: whether the disk is full or read-only, and a sentence; None for nothing.
+
+        To be asked about a run that has ended without a record.
+        """
+        path = self.find(run_id)
+        try:
+            facts = os.statvfs(path or self._root)
+        except OSError:
+            facts = None
+        if facts is not None and facts.f_flag & os.ST_RDONLY:
+            return True, "the file system of the run directory is read-only"
+        if facts is not None and (facts.f_bavail == 0 or facts.f_files > 0 == facts.f_favail):
+            return True, "the disk of the run directory is full"
+        return (False, "its run directory is gone") if path is None else None
+
     def size(self, run_id: str) -> int:
         path = self.find(run_id)
         try:
@@ -60,17 +77,29 @@ class RunDirectories:
             return 0
 
     def read(self, run_id: str, *, offset: int, limit: int) -> bytes:
+        with self._log(run_id) as fd:
+            if fd is None:
+                return b""
+            data = os.pread(fd, min(limit, _kept_from(fd, offset)), offset)
+            # The guard may have dropped some of it in this moment; then it reads as zeros.
+            return data[: _kept_from(fd, offset)]
+
+    def gap(self, run_id: str, *, offset: int) -> int:
+        with self._log(run_id) as fd:
+            return 0 if fd is None else _dropped_from(fd, offset)
+
+    @contextlib.contextmanager
+    def _log(self, run_id: str) -> Iterator[int | None]:
         path = self.find(run_id)
-        if path is None:
-            return b""
         try:
-            fd = os.open(path / protocol.LOG_FILE, os.O_RDONLY | os.O_CLOEXEC)
+            fd = None if path is None else os.open(path / protocol.LOG_FILE, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
-            return b""
+            fd = None
         try:
-            return os.pread(fd, limit, offset)
+            yield fd
         finally:
-            os.close(fd)
+            if fd is not None:
+                os.close(fd)
 
     def _days(self) -> Iterator[Path]:
         try:
@@ -82,3 +111,22 @@ class RunDirectories:
         if len(self._known) > 10_000:
             self._known.clear()
         self._known[run_id] = path
+
+
+def _kept_from(fd: int, offset: int) -> int:
+    """How many bytes there are from this offset to the next hole of the file, or to its end."""
+    try:
+        return os.lseek(fd, offset, os.SEEK_HOLE) - offset
+    except OSError:
+        return 0  # beyond the end
+
+
+def _dropped_from(fd: int, offset: int) -> int:
+    """How many bytes of a hole there are from this offset on."""
+    size = os.fstat(fd).st_size
+    if offset >= size:
+        return 0
+    try:
+        return os.lseek(fd, offset, os.SEEK_DATA) - offset
+    except OSError:
+        return size - offset  # a hole to the end

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from minisched.domain.log_gap import gap_line
 from minisched.domain.pipeline import Document
 from minisched.domain.run import ProcessIdentity
 from minisched.executor import processes
@@ -79,6 +80,10 @@ class _Tail:
         self._offset = 0
 
     def read(self) -> None:
-        while self._on_log and (data := self._directories.read(self._job_id, offset=self._offset, limit=_CHUNK)):
-            self._offset += len(data)
-            self._on_log(data)
+        while self._on_log is not None:
+            data = self._directories.read(self._job_id, offset=self._offset, limit=_CHUNK)
+            gap = 0 if data else self._directories.gap(self._job_id, offset=self._offset)
+            if not data and not gap:
+                return
+            self._offset += gap or len(data)
+            self._on_log(data or gap_line(gap))

@@ -28,6 +28,7 @@ from minisched.executor import processes
 from minisched.executor.handovers import ATTEMPTS, Handovers
 from minisched.executor.launcher_client import (
     AlreadyStarted,
+    DiskFull,
     LauncherClient,
     LauncherRetiring,
     NoProcess,
@@ -44,9 +45,9 @@ log = structlog.get_logger(__name__)
 _GUARD_PATIENCE_S = 15.0
 _STORE_PATIENCE_S = 1.0
 _LAUNCHER_LOOK_S = 1.0
-
 # The longest time until something is noticed that nobody told us.
 _LOOK_AGAIN_S = 5.0
+
 
 @dataclass(slots=True)
 class _Watched:
@@ -67,6 +68,7 @@ class SupervisorOptions:
     grace_s: float
     timeout_s: float | None = None
     memory_limit_mb: int | None = None
+    log_limit_mb: int | None = None
     nice: int = 0
     open_files: int | None = None
     poll_s: float = 1.0
@@ -76,6 +78,7 @@ class SupervisorOptions:
             grace_s=self.grace_s,
             timeout_s=run.timeout_s or self.timeout_s,
             memory_limit_mb=self.memory_limit_mb,
+            log_limit_mb=self.log_limit_mb,
             nice=self.nice,
             open_files=self.open_files,
         )
@@ -212,9 +215,6 @@ class Supervisor:
                 self._watched[key.data].give_up_at = 0.0
         for launcher in list(self._launchers.values()):
             launcher.check()
-        if self._look_for_strays:
-            self._adopt()
-            self._look_for_strays = False
         self._settle_all()
         self._look_at_running()
         self._spawn_claimed()
@@ -280,7 +280,7 @@ class Supervisor:
             launcher.lost(str(error))
             self._adopt(run)
         except (MinischedError, OSError) as error:
-            reason = RunReason.DISK_FULL if getattr(error, "errno", None) == errno.ENOSPC else RunReason.SPAWN_FAILED
+            reason = RunReason.DISK_FULL if _is_full(error) else RunReason.SPAWN_FAILED
             self._finish(run, outcome(RunState.FAILED, reason, f"The run could not be started: {error}"))
         else:
             self._watch(run, guard)
@@ -398,6 +398,7 @@ class Supervisor:
             result=self._directories.record(run.id, protocol.RESULT_FILE),
             stop=run.stop,
             last_counters=self.live_counters(run.id),
+            disk_problem=None if exit_record else self._directories.problem(run.id),
         )
         failpoints.reach("after_exit_before_finish")
         self._finish(run, decided)
@@ -440,6 +441,10 @@ class Supervisor:
             return self._runs.get(run_id).is_terminal
         except RunNotFound:
             return True
+
+
+def _is_full(error: Exception) -> bool:
+    return isinstance(error, DiskFull) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _close(fd: int | None) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from minisched.domain.errors import NotFound, PipelineNotFound
+from minisched.domain.log_gap import gap_line
 from minisched.domain.outcome import stopped_in_queue
 from minisched.domain.pipeline import Document, clean_name
 from minisched.domain.run import Run, RunState, StopRequest
@@ -15,11 +16,15 @@ from minisched.ports import Clock, DeploymentStore, Executor, PipelineStore, Run
 
 @dataclass(frozen=True, slots=True)
 class LogBytes:
-    """A piece of a log; `next_offset` continues it, `size` is what there is so far."""
+    """A piece of a log; `next_offset` continues it, `size` is what there is so far.
+
+    With `is_gap` the data is a line that stands for bytes which are not kept.
+    """
 
     data: bytes
     next_offset: int
     size: int
+    is_gap: bool = False
 
 
 class Runs:
@@ -104,7 +109,9 @@ class Runs:
     def log_of(self, run: Run, *, offset: int, limit: int) -> LogBytes:
         """As `read_log`, of a run at hand."""
         data = self._logs.read(run.id, offset=offset, limit=limit)
-        return LogBytes(data, offset + len(data), self._logs.size(run.id))
+        gap = 0 if data else self._logs.gap(run.id, offset=offset)
+        size = self._logs.size(run.id)
+        return LogBytes(gap_line(gap), offset + gap, size, True) if gap else LogBytes(data, offset + len(data), size)
 
 
 def _last_name(fqn: str) -> str:

@@ -165,7 +165,15 @@ class ExecutorSettings(Section):
     memory_limit_mb: int | None = Field(
         default=None,
         ge=64,
-        description="Most memory of one run, all its processes together, in megabytes; null: no limit.",
+        description=(
+            "Most memory of one run, all its processes together, in megabytes; null: no limit. "
+            "What a run shares with its launcher, such as the imported ingestion package, does not count."
+        ),
+    )
+    log_limit_mb: int | None = Field(
+        default=100,
+        ge=1,
+        description="Largest log of one run in megabytes; of a longer one the middle is dropped. null: no limit.",
     )
     nice: int = Field(default=5, ge=0, le=19, description="Niceness of runs; a higher one gives way to the server.")
     open_files: int | None = Field(

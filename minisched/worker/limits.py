@@ -81,7 +81,8 @@ class Limits:
 
     def as_record(self, max_rss_kb: int) -> dict[str, Any]:
         """For the exit record, after the end: what was used, and what was given up of the log."""
-        record: dict[str, Any] = {"peak_tree_rss_kb": max(self._peak_tree_rss_kb, max_rss_kb)}
+        peak_kb = max(self._peak_tree_rss_kb, max_rss_kb)
+        record: dict[str, Any] = {"timeout_s": self._timeout_s, "peak_tree_rss_kb": peak_kb}
         if self._memory_kb is not None:
             record["memory_limit_kb"] = self._memory_kb
             record["memory_kb"] = self._used_kb  # as last measured; null when it never came near the limit

@@ -22,6 +22,9 @@ class BytesAsLog:
     def read(self, run_id: str, *, offset: int, limit: int) -> bytes:
         return self.data[offset : offset + limit]
 
+    def gap(self, run_id: str, *, offset: int) -> int:
+        return 0
+
 
 def all_pages(log: BytesAsLog, page_bytes: int) -> list[str]:
     pages, after = [], 0
@@ -61,3 +64,40 @@ def test_three_pages_are_numbered_as_the_plugin_numbers_them() -> None:
 
 def test_bytes_that_are_not_text_are_shown_and_do_not_fail() -> None:
     assert "\ufffd" in read_page(BytesAsLog(b"ok \xff\xfe\x80\x80\x80\x80 ok"), "r", "t", None).text
+
+
+class LogWithGap(BytesAsLog):
+    """Bytes of which those from `begin` to `end` are not kept."""
+
+    def __init__(self, data: bytes, begin: int, end: int) -> None:
+        super().__init__(data)
+        self.begin, self.end = begin, end
+
+    def read(self, run_id: str, *, offset: int, limit: int) -> bytes:
+        if self.begin <= offset < self.end:
+            return b""
+        until = offset + limit if offset >= self.end else min(offset + limit, self.begin)
+        return self.data[offset:until]
+
+    def gap(self, run_id: str, *, offset: int) -> int:
+        return self.end - offset if self.begin <= offset < self.end else 0
+
+
+@given(
+    size=st.integers(1, 120), page_bytes=st.integers(4, 30), ends=st.tuples(st.integers(0, 120), st.integers(0, 120))
+)
+def test_pages_join_to_what_is_kept_with_one_line_for_the_gap(
+    size: int, page_bytes: int, ends: tuple[int, int]
+) -> None:
+    begin, end = sorted(min(edge, size) for edge in ends)
+    data = bytes(ord("a") + i % 26 for i in range(size))
+    log = LogWithGap(data, begin, end)
+    pages: list[str] = []
+    after: int | None = 0
+    while after is not None:
+        page = read_page(log, "r", "ingestion_task", after, page_bytes=page_bytes)
+        pages.append(page.text)
+        assert page.after is None or page.after > after
+        after = page.after
+    said = f"\n… {end - begin} bytes dropped …\n" if end > begin else ""
+    assert "".join(pages) == data[:begin].decode() + said + data[end:].decode()

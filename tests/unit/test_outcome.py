@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minisched.domain.outcome import HINTS, classify, stopped_in_queue
+from minisched.domain.outcome import EXIT_NO_RESULT, HINTS, classify, stopped_in_queue
 from minisched.domain.run import TERMINAL_STATES, RunReason, RunState, StopRequest
+from minisched.worker import protocol
 
 STOP = StopRequest(datetime(2026, 1, 1, tzinfo=UTC), "ada", "wrong source")
 
@@ -25,6 +26,9 @@ def result(verdict: str, **changes: Any) -> dict[str, Any]:
 
 FAILED = result("failed", stage="create", error={"type": "X", "message": "wrong password", "hint": "look"})
 NO_SPACE = result("failed", error={"type": "OSError", "message": "[Errno 28] No space left on device"})
+NO_SPACE_THERE = result(
+    "failed", error={"type": "DiskFull", "message": "could not extend file: No space left on device"}
+)
 CANNOT_IMPORT = result("failed", stage="prepare", error={"type": "ModuleNotFoundError", "message": "no metadata"})
 
 TABLE = [
@@ -33,10 +37,15 @@ TABLE = [
     (exit_record(), result("partialSuccess"), None, RunState.PARTIAL_SUCCESS, RunReason.COMPLETED),
     (exit_record(exit_code=1), FAILED, None, RunState.FAILED, RunReason.ERROR),
     (exit_record(exit_code=1), NO_SPACE, None, RunState.FAILED, RunReason.DISK_FULL),
+    (exit_record(exit_code=1), NO_SPACE_THERE, None, RunState.FAILED, RunReason.ERROR),
     (exit_record(exit_code=1), CANNOT_IMPORT, None, RunState.FAILED, RunReason.IMPORT_FAILED),
     # It left with 0 and said nothing: that is no success.
     (exit_record(), None, None, RunState.FAILED, RunReason.ERROR),
     (exit_record(exit_code=3), None, None, RunState.FAILED, RunReason.ERROR),
+    # The result file could not be written: the guard's record has the verdict, or nobody has.
+    (exit_record(exit_code=0, result=result("success")), None, None, RunState.SUCCESS, RunReason.COMPLETED),
+    (exit_record(exit_code=1, result=NO_SPACE), None, None, RunState.FAILED, RunReason.DISK_FULL),
+    (exit_record(exit_code=protocol.EXIT_NO_RESULT), None, None, RunState.FAILED, RunReason.DISK_FULL),
     (exit_record(exit_code=None, signal=11), None, None, RunState.FAILED, RunReason.SIGNAL),
     (exit_record(exit_code=None, signal=9), None, None, RunState.FAILED, RunReason.SIGNAL),
     (exit_record(exit_code=None, signal=9, oom_kills=1), None, None, RunState.FAILED, RunReason.OUT_OF_MEMORY),
@@ -47,7 +56,15 @@ TABLE = [
     (exit_record(ended_by="memory_limit", signal=9), None, None, RunState.FAILED, RunReason.MEMORY_LIMIT),
     (exit_record(ended_by="stop"), result("stopped"), STOP, RunState.STOPPED, RunReason.STOP_REQUESTED),
     (exit_record(ended_by="stop", signal=9), None, STOP, RunState.STOPPED, RunReason.STOP_REQUESTED),
-    # The stop came when the work was done already.
+    # The stop, or the limit, came when the work was done already.
+    (exit_record(ended_by="time_limit"), result("success"), None, RunState.SUCCESS, RunReason.COMPLETED),
+    (
+        exit_record(ended_by="memory_limit"),
+        result("partialSuccess"),
+        None,
+        RunState.PARTIAL_SUCCESS,
+        RunReason.COMPLETED,
+    ),
     (exit_record(ended_by="stop"), result("success"), STOP, RunState.SUCCESS, RunReason.COMPLETED),
     (exit_record(ended_by="itself"), result("success"), STOP, RunState.SUCCESS, RunReason.COMPLETED),
     # A SIGTERM from outside: the workflow told OpenMetadata «stopped», and nobody here asked for it.
@@ -82,8 +99,36 @@ def test_the_last_counters_stand_in_for_steps_that_were_never_written() -> None:
     assert classify(exit_record=killed, result=None, stop=None, last_counters=counters).steps == counters
 
 
-def test_every_reason_has_a_hint_entry() -> None:
+def test_every_reason_but_completion_has_a_hint() -> None:
     assert set(HINTS) == set(RunReason)
+    assert {reason for reason, hint in HINTS.items() if not hint} == {RunReason.COMPLETED}
+    assert classify(exit_record=exit_record(), result=result("partialSuccess"), stop=None).hint
+
+
+@pytest.mark.parametrize(
+    ("problem", "reason"), [((True, "the disk is full"), RunReason.DISK_FULL), ((False, "gone"), RunReason.ABANDONED)]
+)
+def test_a_missing_record_is_explained_by_the_disk(problem: tuple[bool, str], reason: RunReason) -> None:
+    decided = classify(exit_record=None, result=None, stop=None, disk_problem=problem)
+    assert decided.reason is reason
+    assert decided.message.endswith(f": {problem[1]}.")
+
+
+def test_limits_say_how_much_was_too_much() -> None:
+    over_memory = exit_record(ended_by="memory_limit", memory_kb=612 * 1024, memory_limit_kb=500 * 1024)
+    assert "limit of 500 MB: it used 612 MB" in classify(exit_record=over_memory, result=None, stop=None).message
+    over_time = exit_record(ended_by="time_limit", timeout_s=3600.0)
+    assert "limit of 3600 s" in classify(exit_record=over_time, result=None, stop=None).message
+
+
+def test_a_result_in_the_record_is_not_told_twice() -> None:
+    decided = classify(exit_record=exit_record(exit_code=1, result=FAILED), result=None, stop=None)
+    assert "result" not in decided.evidence["exit"]
+    assert decided.evidence["result"]["stage"] == "create"
+
+
+def test_the_exit_code_without_a_result_is_that_of_the_runner() -> None:
+    assert EXIT_NO_RESULT == protocol.EXIT_NO_RESULT
 
 
 _RECORDS = st.none() | st.fixed_dictionaries(
