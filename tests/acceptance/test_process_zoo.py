@@ -14,18 +14,17 @@ from typing import Any
 import pytest
 
 from minisched.worker import protocol
-from tests.acceptance.served_runs import ServedRuns, served_runs
+from tests.acceptance.served_runs import GRACE_S, ServedRuns, served_runs
 from tests.integration.launcher_process import alive, pids_with
 from tests.waiting import wait_until
 
-GRACE_S = 1.0
 # What the promise allows on top of the grace.
 SLACK_S = 1.0
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedRuns]:
-    with served_runs(tmp_path_factory.mktemp("zoo") / "data") as runs:
+    with served_runs(tmp_path_factory.mktemp("zoo")) as runs:
         yield runs
 
 
@@ -60,7 +59,7 @@ def assert_in_time(run: dict[str, Any], since_ms: int) -> None:
 
 
 def stopped(server: ServedRuns, run_id: str) -> dict[str, Any]:
-    run = server.stop(run_id)
+    run = server.stop_run(run_id)
     assert (run["state"], run["reason"]) == ("stopped", "stop_requested"), run
     assert_in_time(run, run["stop"]["at"])
     return run
@@ -69,7 +68,7 @@ def stopped(server: ServedRuns, run_id: str) -> dict[str, Any]:
 class TestStop:
     @pytest.mark.parametrize("behaviour", ["ignore_term", "hang_in_c", "hang_in_c_with_the_interpreter"])
     def test_a_run_that_does_not_hear_sigterm_is_killed(self, server: ServedRuns, behaviour: str) -> None:
-        run_id = server.start(behaviour)
+        run_id = server.begin(behaviour)
         pid = server.note(run_id, "main")
         run = stopped(server, run_id)
         assert_gone(run, pid)
@@ -78,7 +77,7 @@ class TestStop:
         assert exit_of(run)["kill_ms"] >= GRACE_S * 1000 - 1
 
     def test_a_run_that_stopped_itself_is_woken_and_hears_it(self, server: ServedRuns) -> None:
-        run_id = server.start("stop_itself")
+        run_id = server.begin("stop_itself")
         pid = server.note(run_id, "main")
         wait_until(lambda: _state_of(pid) == "T")
         run = stopped(server, run_id)
@@ -86,7 +85,7 @@ class TestStop:
         assert_evidence(run, "SIGTERM")
 
     def test_a_grandchild_that_left_its_session_and_ignores_sigterm(self, server: ServedRuns) -> None:
-        run_id = server.start("deaf_grandchild_in_a_session_of_its_own")
+        run_id = server.begin("deaf_grandchild_in_a_session_of_its_own")
         server.note(run_id, "main")
         grandchild = server.note(run_id, "grandchild")
         assert os.getsid(grandchild) not in (server.runner(run_id), grandchild)
@@ -96,7 +95,7 @@ class TestStop:
         assert_evidence(run, "SIGTERM", "SIGKILL")
 
     def test_zombies_are_collected(self, server: ServedRuns) -> None:
-        run_id = server.start("zombies")
+        run_id = server.begin("zombies")
         server.note(run_id, "main")
         child = server.note(run_id, "child")
         zombies = [int(pid) for pid in Path(f"/proc/{child}/task/{child}/children").read_text().split()]
@@ -106,7 +105,7 @@ class TestStop:
         assert [pid for pid in zombies if Path(f"/proc/{pid}").exists()] == []
 
     def test_a_fork_bomb(self, server: ServedRuns) -> None:
-        run_id = server.start("fork_bomb")
+        run_id = server.begin("fork_bomb")
         server.started(run_id)
         wait_until(lambda: len(pids_with(run_id)) >= 60, timeout_s=20)
         run = stopped(server, run_id)
@@ -118,7 +117,7 @@ class TestStop:
 class TestTimeLimit:
     @pytest.mark.parametrize("behaviour", ["ignore_term", "stop_itself", "hang_in_c_with_the_interpreter"])
     def test_it_ends_what_does_not_listen(self, server: ServedRuns, behaviour: str) -> None:
-        run = server.ended(server.start(behaviour, timeout_s=1))
+        run = server.ended(server.begin(behaviour, timeout_s=1))
         assert (run["state"], run["reason"]) == ("failed", "timed_out")
         assert_in_time(run, exit_of(run)["started_ms"] + 1000)
         assert_gone(run)
@@ -127,17 +126,17 @@ class TestTimeLimit:
 
 class TestEndsByThemselves:
     def test_a_child_that_holds_the_output_open_does_not_hold_up_the_end(self, server: ServedRuns) -> None:
-        run = server.ended(server.start("deaf_child_holds_output"))
+        run = server.ended(server.begin("deaf_child_holds_output"))
         assert (run["state"], run["reason"]) == ("success", "completed")
         assert_gone(run)
         assert_evidence(run, "SIGTERM", "SIGKILL")
         assert exit_of(run)["ended_by"] == "itself"
 
     def test_a_run_that_closed_all_its_descriptors_still_has_its_end(self, server: ServedRuns) -> None:
-        run = server.ended(server.start("close_everything"))
+        run = server.ended(server.begin("close_everything"))
         assert (run["state"], run["reason"]) == ("success", "completed")
         assert_gone(run)
-        assert b"executing at" in server.log(run["id"])
+        assert b"executing at" in server.whole_log(run["id"])
 
     @pytest.mark.parametrize(
         ("behaviour", "text"),
@@ -148,23 +147,23 @@ class TestEndsByThemselves:
         ],
     )
     def test_no_result_is_never_success(self, server: ServedRuns, behaviour: str, text: str) -> None:
-        run = server.ended(server.start(behaviour))
+        run = server.ended(server.begin(behaviour))
         assert (run["state"], run["reason"]) == ("failed", "error")
         assert text in run["message"]
         assert run["hint"]
         assert_gone(run)
 
     def test_a_crash_names_its_signal(self, server: ServedRuns) -> None:
-        run = server.ended(server.start("crash"))
+        run = server.ended(server.begin("crash"))
         assert (run["state"], run["reason"]) == ("failed", "signal")
         assert "SIGSEGV" in run["message"]
-        assert b"Fatal Python error: Segmentation fault" in server.log(run["id"])
+        assert b"Fatal Python error: Segmentation fault" in server.whole_log(run["id"])
         assert_gone(run)
 
 
 class TestKilledFromOutside:
     def test_the_runner(self, server: ServedRuns) -> None:
-        run_id = server.start("deaf_grandchild_in_a_session_of_its_own")
+        run_id = server.begin("deaf_grandchild_in_a_session_of_its_own")
         pid, grandchild = server.note(run_id, "main"), server.note(run_id, "grandchild")
         os.kill(pid, signal.SIGKILL)
         run = server.ended(run_id)
@@ -173,7 +172,7 @@ class TestKilledFromOutside:
         assert_gone(run, pid, grandchild)
 
     def test_the_guard(self, server: ServedRuns) -> None:
-        run_id = server.start("deaf_grandchild_in_a_session_of_its_own")
+        run_id = server.begin("deaf_grandchild_in_a_session_of_its_own")
         pid, grandchild = server.note(run_id, "main"), server.note(run_id, "grandchild")
         os.kill(server.guard(run_id), signal.SIGKILL)
         run = server.ended(run_id)
@@ -183,7 +182,7 @@ class TestKilledFromOutside:
 
     def test_the_launcher_and_the_guard(self, server: ServedRuns) -> None:
         """Nobody is left who has the run's processes as descendants, and some were only forked, never executed."""
-        run_id = server.start("deaf_grandchild_in_a_session_of_its_own")
+        run_id = server.begin("deaf_grandchild_in_a_session_of_its_own")
         pid, grandchild = server.note(run_id, "main"), server.note(run_id, "grandchild")
         guard = server.guard(run_id)
         os.kill(server.launcher(), signal.SIGKILL)
@@ -195,22 +194,22 @@ class TestKilledFromOutside:
 
 class TestLog:
     def test_a_large_log_is_readable_to_its_last_byte(self, server: ServedRuns) -> None:
-        run = server.ended(server.start("big_log", lines=20 * 1024))
+        run = server.ended(server.begin("big_log", lines=20 * 1024))
         assert run["state"] == "success"
-        lines = [line for line in server.log(run["id"]).splitlines() if len(line) == 1023]
+        lines = [line for line in server.whole_log(run["id"]).splitlines() if len(line) == 1023]
         assert [int(line[:12]) for line in lines] == list(range(20 * 1024))
 
     def test_a_line_of_ten_megabytes_and_bytes_that_are_no_text(self, server: ServedRuns) -> None:
-        run = server.ended(server.start("shout"))
+        run = server.ended(server.begin("shout"))
         assert run["state"] == "success"
-        log = server.log(run["id"])
+        log = server.whole_log(run["id"])
         assert b"x" * 10_000_000 + b"\n\xff\xfe invalid\n" in log
-        assert log == (server.directory(run["id"]) / protocol.LOG_FILE).read_bytes()
+        assert log == (server.run_dir(run["id"]) / protocol.LOG_FILE).read_bytes()
 
     def test_what_was_printed_before_a_death_is_there_without_a_line_end_too(self, server: ServedRuns) -> None:
-        run = server.ended(server.start("die_with_an_unfinished_line"))
+        run = server.ended(server.begin("die_with_an_unfinished_line"))
         assert run["reason"] == "signal"
-        assert server.log(run["id"]).endswith(b"a whole line\nand the beginning of another")
+        assert server.whole_log(run["id"]).endswith(b"a whole line\nand the beginning of another")
 
 
 def _state_of(pid: int) -> str:
