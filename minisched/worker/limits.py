@@ -12,7 +12,8 @@ from .log_limit import LogLimit
 TIME = "time_limit"
 MEMORY = "memory_limit"
 
-LOOK_S = 0.2
+LOOK_S = 0.1
+HURRIED_LOOK_S = 0.02
 PEAK_EVERY_S = 2.0
 _FAR_OVER = 1.25
 
@@ -58,6 +59,8 @@ class Limits:
         self._next_look = now + LOOK_S
         if self._log is not None:
             self._log.keep()
+            if self._log.hurries:
+                self._next_look = now + HURRIED_LOOK_S
         if self._memory_kb is not None or now >= self._next_peak:
             self._next_peak = now + PEAK_EVERY_S
             return MEMORY if self._over_memory(seen, 1.0) else None

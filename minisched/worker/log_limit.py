@@ -19,7 +19,10 @@ _STEPS = 16
 
 
 class LogLimit:
-    """At most `limit_bytes` of the file stay on the disk, plus what is written between two calls of `keep`."""
+    """At most `limit_bytes` of the file stay on the disk, plus what is written between two calls of `keep`.
+
+    `hurries` when that is so much that `keep` should be called more often.
+    """
 
     def __init__(self, fd: int, limit_bytes: int) -> None:
         self._fd = fd
@@ -27,7 +30,9 @@ class LogLimit:
         self._head = -(-limit_bytes // _HEAD_SHARE // GRAIN) * GRAIN
         self._step = max(GRAIN, limit_bytes // _STEPS)
         self._dropped_to = self._head
+        self._size = 0
         self.problem: str | None = None
+        self.hurries = False
 
     @property
     def dropped(self) -> int:
@@ -45,6 +50,7 @@ class LogLimit:
     def keep(self, ended: bool = False) -> None:
         """Drop what is too much: in some larger steps while the run goes on, exactly when it has ended."""
         size = self.size
+        self.hurries, self._size = size - self._size > self._step, size
         if size <= self._limit or self.problem is not None:
             return
         end = (size - (self._limit - self._head)) // GRAIN * GRAIN
