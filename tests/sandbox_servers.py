@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 from litestar import HttpMethod, Litestar, Request, Response, Router, put, route
-from litestar.params import RawBody
+from litestar.params import JSONBody, RawBody
 from litestar.testing import TestClient
 from litestar.types import ASGIApp, Message, Receive, Send
 
@@ -152,7 +152,7 @@ def _pipelines(server: SandboxServer) -> Router:
         return Response(None, status_code=200)
 
     @put("/", sync_to_thread=True)
-    def make(data: Document) -> Document:
+    def make(data: JSONBody[dict[str, Any]]) -> Document:
         return _made(pipelines, data)
 
     return Router(MOUNT, route_handlers=[pipelines_api, make])

@@ -133,7 +133,7 @@ def tour(client: Any, name: str, body: dict[str, Any]) -> str | None:
             "read by name": lambda: client.get_by_name(entity, fqn, fields=["*"], nullable=False),
             "read by id": lambda: client.get_by_id(entity, created.id, nullable=False),
             "listed": lambda: next(one for one in client.list_all_entities(entity, limit=2) if one.id == created.id),
-            "patched": lambda: client.patch_description(entity, created, "d", force=True, skip_on_failure=False),
+            "patched": lambda: client.patch_description(entity, created, "patched", force=True, skip_on_failure=False),
             "sent again": lambda: client.create_or_update(create.model_validate(resolved(client, body))),
         }
         for what, visit in visits.items():
