@@ -45,8 +45,9 @@ def run(
     to stdout. A value that is exactly $NAME or ${NAME} is taken from the environment when it is set there. Ctrl-C
     stops the run; a second Ctrl-C kills it. The exit code is 0 for success, 5 for partial success, else 1.
     """
-    from minisched import app
+    from minisched import app, process_secrecy
 
+    process_secrecy.hide_memory()
     config = read_workflow(workflow_file, invocation.environ)
     limits = {} if timeout_s is None else {"MINISCHED_EXECUTOR__TIMEOUT_S": str(timeout_s)}
     settings = invocation.settings_with(limits)

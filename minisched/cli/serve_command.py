@@ -49,8 +49,9 @@ def serve(invocation: Invocation, /, stop_with_stdin: bool, **options: object) -
 
     Options win over MINISCHED_… variables, which win over the settings file.
     """
-    from minisched import app
+    from minisched import app, process_secrecy
 
+    process_secrecy.hide_memory()
     chosen = {_VARIABLE_OF_OPTION[name]: str(value) for name, value in options.items() if value is not None}
     settings = invocation.settings_with(chosen)
     if stop_with_stdin:

@@ -79,8 +79,9 @@ class Limits:
         self._peak_tree_rss_kb = max(self._peak_tree_rss_kb, resident_kb)
         if self._memory_kb is None or resident_kb <= self._memory_kb * factor:
             return False
-        self._used_kb = self._memory.used_kb(pids)
-        return self._used_kb > self._memory_kb * factor
+        used_kb = self._memory.used_kb(pids)
+        self._used_kb = max(self._used_kb or 0, used_kb)
+        return used_kb > self._memory_kb * factor
 
     def as_record(self, max_rss_kb: int) -> dict[str, Any]:
         """For the exit record, after the end: what was used, and what was given up of the log."""
@@ -88,7 +89,7 @@ class Limits:
         record: dict[str, Any] = {"timeout_s": self._timeout_s, "peak_tree_rss_kb": peak_kb}
         if self._memory_kb is not None:
             record["memory_limit_kb"] = self._memory_kb
-            record["memory_kb"] = self._used_kb  # as last measured; null when it never came near the limit
+            record["memory_kb"] = self._used_kb  # the most that was measured; null when it never came near the limit
         if self._log is not None:
             self._log.keep(ended=True)
             record.update({"log_bytes": self._log.size, "log_dropped_bytes": self._log.dropped})

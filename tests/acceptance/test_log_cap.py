@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 from collections.abc import Iterator
@@ -83,12 +82,13 @@ def test_an_offset_in_what_was_dropped_leads_to_what_was_kept(server: ServedRuns
 
 def test_the_pages_of_openmetadata_skip_what_was_dropped(server: ServedRuns, long_run: str) -> None:
     pipeline_id = server.run(long_run)["pipelineId"]
-    pages, after = [], "0"
-    while after is not None:
+    pages: list[str] = []
+    after, total = "0", 0
+    while after:
         page = server.http.get(f"{PIPELINES}/logs/{pipeline_id}/last", params={"after": after}).json()
         pages.append(page["ingestion_task"])
-        after = page.get("after")
-    assert len(pages) < 10 < int(page["total"])
+        after, total = page.get("after"), int(page["total"])
+    assert len(pages) < 10 < total
     assert "".join(pages).encode() == server.whole_log(long_run)
 
 
@@ -136,4 +136,4 @@ def test_a_log_below_the_limit_is_whole(server: ServedRuns) -> None:
     log = server.whole_log(run_id)
     assert log == log_file(server, run_id).read_bytes()
     assert not GAP.search(log)
-    assert os.stat(log_file(server, run_id)).st_size == len(log)
+    assert log_file(server, run_id).stat().st_size == len(log)

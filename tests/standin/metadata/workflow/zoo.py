@@ -106,3 +106,69 @@ def _note(name):
 def _wait_for(name):
     while not os.path.exists(name + ".pid"):
         time.sleep(0.01)
+
+
+def eat(workflow):
+    """So many megabytes that are really there, and then nothing more."""
+    hoard = [os.urandom(1024) * 1024 for _ in range(int(workflow.options["megabytes"]))]
+    _note("main")
+    time.sleep(600)
+    print(len(hoard))
+
+
+def eat_and_fork(workflow):
+    """So many megabytes, shared with three children that do nothing with them."""
+    hoard = [os.urandom(1024) * 1024 for _ in range(int(workflow.options["megabytes"]))]
+    for _ in range(3):
+        if os.fork() == 0:
+            time.sleep(600)
+    _note("main")
+    time.sleep(600)
+    print(len(hoard))
+
+
+def eat_in_children(workflow):
+    """So many megabytes in each of three programs."""
+    import subprocess
+    import sys
+
+    code = "import os, time; h = [os.urandom(1024) * 1024 for _ in range(%d)]; time.sleep(600)"
+    for _ in range(3):
+        subprocess.Popen([sys.executable, "-c", code % int(workflow.options["megabytes"])])
+    _note("main")
+    time.sleep(600)
+
+
+def eat_for_ever(_workflow):
+    """As fast as it can, deaf to SIGTERM; bounded, so that a failing limit does not take the machine with it."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    hoard = []
+    for _ in range(6000):
+        hoard.append(os.urandom(1024) * 1024)
+    time.sleep(600)
+
+
+def eat_at_once(workflow):
+    """Waits until it is told to."""
+    _note("main")
+    while not os.path.exists("now"):
+        time.sleep(0.01)
+    eat(workflow)
+
+
+def map_a_large_file(workflow):
+    """What is only read from a file belongs to the page cache, which the kernel takes back when it needs it."""
+    import mmap
+
+    with open("large", "wb") as file:
+        for _ in range(int(workflow.options["megabytes"])):
+            file.write(os.urandom(1024) * 1024)
+    with open("large", "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as memory:
+        total = sum(memory[i] for i in range(0, len(memory), 4096))
+        print("sum", total)
+
+
+def tell_limits(_workflow):
+    with open("/proc/self/limits") as file:
+        print(file.read())
+    print("nice", os.nice(0))
