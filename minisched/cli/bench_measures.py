@@ -143,7 +143,7 @@ def runs_per_minute(server: Server, pipeline_id: str, count: int, advance: Advan
             advance()
         shown = len(ended)
         if shown == count:
-            return round(count * 60_000 / (max(ended) - started_ms), 1)
+            return round(count * 60_000 / (float(max(ended)) - started_ms), 1)
         if time.monotonic() > deadline:
             raise MeasureFailed(f"only {shown} of {count} runs have ended")
         time.sleep(_LOOK_AT_MANY_EVERY_S)

@@ -9,8 +9,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from uuid import uuid4
 
 import click
+import psutil
 
 from minisched.cli import exit_codes
 from minisched.cli.invocation import Invocation, json_option, pass_invocation
@@ -52,15 +54,19 @@ def run(
     limits = {} if timeout_s is None else {"MINISCHED_EXECUTOR__TIMEOUT_S": str(timeout_s)}
     settings = invocation.settings_with(limits)
     with _stop_on_interrupt() as stop:
-        ended = app.run_workflow(
-            settings,
-            config,
-            kind=kind or kind_of(config),
-            sandbox=sandbox,
-            runtime=runtime,
-            on_log=_writer(to_stderr=as_json),
-            stop=stop,
-        )
+        try:
+            ended = app.run_workflow(
+                settings,
+                config,
+                kind=kind or kind_of(config),
+                sandbox=sandbox,
+                runtime=runtime,
+                on_log=_writer(to_stderr=as_json),
+                stop=stop,
+            )
+        except KeyboardInterrupt:
+            _kill_children()
+            raise
     document = run_document(ended)
     if as_json:
         print_json(document)
@@ -69,6 +75,14 @@ def run(
     if stop.is_set() and exit_codes.of_state(ended.state) is not exit_codes.ExitCode.OK:
         return exit_codes.ExitCode.INTERRUPTED
     return exit_codes.of_state(ended.state)
+
+
+def _kill_children() -> None:
+    """Every process that we started, and all below: our launcher, the guard of the run, the run, what it started."""
+    from minisched.executor.processes import sweep
+
+    no_run_of_another_launcher = str(uuid4())
+    sweep(no_run_of_another_launcher, {child.pid for child in psutil.Process().children()})
 
 
 def _writer(*, to_stderr: bool) -> Callable[[bytes], None]:
@@ -84,17 +98,22 @@ def _writer(*, to_stderr: bool) -> Callable[[bytes], None]:
 
 @contextmanager
 def _stop_on_interrupt() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C, SIGTERM or hang-up sets; the second interrupts whatever is waited for."""
+    """An event that the first Ctrl-C, SIGTERM or hang-up sets; the second interrupts whatever is waited for.
+
+    Those after it are ignored: nothing that takes longer than the killing is left to be interrupted.
+    """
     stop = threading.Event()
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def note(_number: int, _frame: FrameType | None) -> None:
         if stop.is_set():
+            for number in signals:
+                signal.signal(number, signal.SIG_IGN)
             raise KeyboardInterrupt
         stop.set()
         # Not through sys.stderr: the handler may have interrupted a write to it.
         os.write(sys.stderr.fileno(), b"\nminisched: stopping the run; press Ctrl-C again to kill it\n")
 
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     former = {number: signal.signal(number, note) for number in signals}
     try:
         yield stop
