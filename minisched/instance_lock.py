@@ -12,10 +12,11 @@ from minisched.domain.errors import ConfigurationError
 
 
 @contextmanager
-def instance_lock(path: Path) -> Iterator[None]:
-    """Hold the lock file while the block runs. Raises ConfigurationError that names the process which holds it.
+def instance_lock(path: Path) -> Iterator[bool]:
+    """Hold the lock file while the block runs; True when the last holder did not come to the end of its block.
 
-    The kernel lets go when the holder dies, however it dies; children do not inherit it.
+    Raises ConfigurationError that names the process which holds it. The kernel lets go when the holder dies, however it
+    dies; children do not inherit it.
     """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -28,8 +29,10 @@ def instance_lock(path: Path) -> Iterator[None]:
                 field="data_dir",
                 hint="Stop it, or use another data_dir.",
             ) from None
+        died = os.fstat(fd).st_size > 0
         os.ftruncate(fd, 0)
         os.pwrite(fd, str(os.getpid()).encode(), 0)
-        yield
+        yield died
+        os.ftruncate(fd, 0)
     finally:
         os.close(fd)

@@ -37,7 +37,7 @@ from minisched.executor.retention import Retention
 from minisched.executor.run_directory import RunDirectories
 from minisched.executor.supervisor import Supervisor
 from minisched.instance_lock import instance_lock
-from minisched.observability import configure_logging, remember_secrets
+from minisched.observability import configure_logging
 from minisched.operations.use_cases import use_cases
 from minisched.ports import EntityDirectory, PipelineServiceClient, RunQuery
 from minisched.scheduler import Scheduler
@@ -73,11 +73,11 @@ def serve(settings: Settings, read_again: Callable[[], Settings] | None = None) 
     for warning in settings.warnings():
         log.warning("settings.doubtful", warning=warning)
     with (
-        instance_lock(settings.data_dir / "server.lock"),
+        instance_lock(settings.data_dir / "server.lock") as after_crash,
         bind(settings.server.host, settings.server.port) as listener,
         contextlib.closing(Node(settings, own_url(listener), signals.stop_asked)) as node,
     ):
-        node.start()
+        node.start(after_crash=after_crash)
         log.info("server.ready", url=node.url, data_dir=str(settings.data_dir), version=__version__)
         serve_until_stopped(
             node.api,
@@ -121,13 +121,21 @@ class Node:
         )
         self.api = self._make_api()
 
-    def start(self) -> None:
+    def start(self, *, after_crash: bool = False) -> None:
         """Account for what an earlier server left, then ring and report; traffic comes after this (D4)."""
         self._supervisor.start()
         if self.settings.scheduler.enabled:
             self._scheduler.start()
         self._sender.start()
         self._retention.start()
+        if after_crash and self.settings.client == "local":
+            threading.Thread(target=self._reconcile, name="reconciliation", daemon=True).start()
+
+    def _reconcile(self) -> None:
+        try:
+            self._cases.reconciliation.reconcile()
+        except StoreUnavailable as error:
+            log.warning("server.not_reconciled", error=str(error))
 
     def drain(self) -> None:
         """What the settings want to become of running runs before the server leaves; it answers until they have ended,
@@ -270,7 +278,7 @@ class Node:
     def _make_api(self) -> Litestar:
         settings = self.settings
         client = self._make_client()
-        cases = use_cases(
+        self._cases = use_cases(
             pipelines=SqlPipelineStore(self._database, self._box),
             statuses=SqlPipelineStatusStore(self._database, self._box),
             deployments=self._deployments,
@@ -283,7 +291,7 @@ class Node:
             validate_schedule=schedules.validate,
         )
         dependencies = ApiDependencies(
-            use_cases=cases,
+            use_cases=self._cases,
             outbox=self._outbox,
             runtimes=self._supervisor,
             readiness={

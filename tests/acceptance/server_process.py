@@ -203,6 +203,11 @@ class ServerProcess:
         assert directory is not None
         return StartedRun(directory)
 
+    def started_runs_left(self) -> list[str]:
+        """Ids of runs that still have a process."""
+        directories = [path.parent for path in (self.data / "runs").glob(f"*/*/{protocol.STARTED_FILE}")]
+        return [directory.name for directory in directories if StartedRun(directory).living()]
+
     def _directory_with_start(self, run_id: str) -> Path | None:
         for directory in (self.data / "runs").glob(f"*/{run_id}"):
             if protocol.read_record(str(directory), protocol.STARTED_FILE):
