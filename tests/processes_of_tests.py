@@ -16,7 +16,11 @@ def processes_about(path: Path) -> list[psutil.Process]:
 
 
 def _carries(process: psutil.Process, mark: str) -> bool:
+    """Programs show their environment to their own user; processes that hide their memory show only their command."""
+    words: list[str] = []
     with contextlib.suppress(psutil.Error):
-        words = [*process.cmdline(), *process.environ().values()]
-        return process.status() != psutil.STATUS_ZOMBIE and any(mark in word for word in words)
-    return False
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        words += process.cmdline()
+        words += process.environ().values()
+    return any(mark in word for word in words)

@@ -123,9 +123,9 @@ class Guard:
                 return "stop"
 
     def _learn_from_runner(self) -> None:
-        if self._runner.rollup_fd < 0:
-            self._runner.hear()
-        self._limits.watch_memory(self._runner.rollup_fd)
+        self._runner.hear()
+        for pid, rollup_fd in self._runner.take_rollups():
+            self._limits.watch_memory(pid, rollup_fd)
 
     def reap(self) -> bool:
         """Collect ended children; False when the kernel says that no child, hence no descendant, is left."""

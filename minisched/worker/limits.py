@@ -39,8 +39,9 @@ class Limits:
         if self._log_bytes is not None:
             self._log = LogLimit(fd, self._log_bytes)
 
-    def watch_memory(self, rollup_fd: int) -> None:
-        self._memory.learn(rollup_fd)
+    def watch_memory(self, pid: int, rollup_fd: int) -> None:
+        """The descriptor tells how much memory the process has; it is ours from now on."""
+        self._memory.learn(pid, rollup_fd)
 
     def pause_s(self) -> float:
         """How long nothing has to be looked at."""

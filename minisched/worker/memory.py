@@ -14,6 +14,7 @@ from typing import Iterable
 
 _ROLLUP = "/proc/{}/smaps_rollup"
 _SIZE = 4096
+_MOST_ROLLUPS = 64
 
 
 _inherited_kb = 0
@@ -35,14 +36,27 @@ def open_own_rollup() -> int:
 
 
 class RunMemory:
-    """Measures the processes of one run. The runner hides its memory, but may give a descriptor that tells."""
+    """Measures the processes of one run. Those that hide their memory may give descriptors that tell."""
 
     def __init__(self, runner_pid: int) -> None:
         self._runner_pid = runner_pid
-        self._rollup_fd = -1
+        self._rollups: dict[int, int] = {}
 
-    def learn(self, rollup_fd: int) -> None:
-        self._rollup_fd = rollup_fd
+    def learn(self, pid: int, rollup_fd: int) -> None:
+        """From now on the descriptor is ours."""
+        self._forget(pid)
+        if len(self._rollups) >= _MOST_ROLLUPS:
+            for ended in [one for one in self._rollups if not os.path.isdir("/proc/{}".format(one))]:
+                self._forget(ended)
+        if len(self._rollups) < _MOST_ROLLUPS:
+            self._rollups[pid] = rollup_fd
+        else:
+            os.close(rollup_fd)
+
+    def _forget(self, pid: int) -> None:
+        fd = self._rollups.pop(pid, -1)
+        if fd >= 0:
+            os.close(fd)
 
     def resident_kb(self, pids: Iterable[int]) -> int:
         """Resident and swapped memory, pages that processes share counted for each: never less than `used_kb`."""
@@ -54,22 +68,24 @@ class RunMemory:
         What they share with the launcher cannot be told from what they share with each other, so as much of it is
         taken off as the launcher can have given.
         """
+        begun_with = max(_inherited_kb, self._numbers_of(self._runner_pid).get("Anonymous", 0))
         private = shared = 0
         for pid in pids:
-            numbers = self._rollup_of(pid)
+            numbers = self._numbers_of(pid)
             if numbers:
                 own = numbers.get("Private_Dirty", 0) + numbers.get("SwapPss", 0)
                 private += own
                 shared += max(0, _proportional(numbers) - own)
             else:
-                private += max(0, _resident_kb(pid) - _inherited_kb)
+                # A fork that hides its memory: it has what the runner has, and what it took since.
+                private += max(0, _resident_kb(pid) - begun_with)
         return private + max(0, shared - _inherited_kb)
 
-    def _rollup_of(self, pid: int) -> dict[str, int]:
-        """Empty when there is no such process, or one that hides its memory: a fork of a runner, if we are not root."""
+    def _numbers_of(self, pid: int) -> dict[str, int]:
+        """Empty when the process does not tell, or has ended."""
         with contextlib.suppress(OSError):
-            if pid == self._runner_pid and self._rollup_fd >= 0:
-                return _numbers(os.pread(self._rollup_fd, _SIZE, 0))
+            if pid in self._rollups:
+                return _numbers(os.pread(self._rollups[pid], _SIZE, 0))
             return _numbers(_read(_ROLLUP.format(pid)))
         return {}
 

@@ -35,6 +35,7 @@ def serve(guard: socket.socket, guard_pid: int) -> None:
     switch = StopSwitch(guard)
     switch.install()
     surroundings.direct_output(log_fd)
+    _let_forks_show_their_memory(guard)
     os._exit(Run(message, switch, guard).run(job_fd))
 
 
@@ -42,8 +43,24 @@ def _show_memory_to(guard: socket.socket) -> None:
     """The guard enforces the memory limit, and may not look into this process on its own."""
     with contextlib.suppress(OSError):
         fd = memory.open_own_rollup()
-        protocol.send(guard, {"op": runner_link.MEMORY}, (fd,))
-        os.close(fd)
+        try:
+            guard.setblocking(False)
+            protocol.send(guard, {"op": runner_link.MEMORY, "pid": os.getpid()}, (fd,))
+        finally:
+            os.close(fd)
+            guard.setblocking(True)
+
+
+def _let_forks_show_their_memory(guard: socket.socket) -> None:
+    """A workflow that closes what is not its own may get the descriptor's number again for something else."""
+    ours = os.fstat(guard.fileno()).st_ino
+
+    def show() -> None:
+        with contextlib.suppress(OSError):
+            if os.fstat(guard.fileno()).st_ino == ours:
+                _show_memory_to(guard)
+
+    os.register_at_fork(after_in_child=show)
 
 
 class Run:

@@ -1,8 +1,8 @@
 """The guard's end of the socket between a guard and its runner, beside the hand-over of the job.
 
 - to the runner: `{"cause": …}` just before SIGTERM: stopped by a person and cut off by a limit are different ends
-- to the guard: `{"op": "memory"}` with a descriptor that tells how much memory the runner has (memory.py), and
-  `{"op": "result", "result": {…}}` when the result file could not be written
+- to the guard: `{"op": "memory", "pid": …}` with a descriptor that tells how much memory the process has (memory.py),
+  from the runner and from its forks, and `{"op": "result", "result": {…}}` when the result file could not be written
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ RESULT = "result"
 class RunnerLink:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self.rollup_fd = -1
+        self._rollups: list[tuple[int, int]] = []
         self.result: dict[str, Any] | None = None
 
     def fileno(self) -> int:
@@ -36,6 +36,11 @@ class RunnerLink:
         with contextlib.suppress(OSError, protocol.ProtocolError):
             self._connection.setblocking(False)
             protocol.send(self._connection, {"cause": cause})
+
+    def take_rollups(self) -> list[tuple[int, int]]:
+        """(pid, descriptor) of what was heard since; the descriptors are the caller's."""
+        taken, self._rollups = self._rollups, []
+        return taken
 
     def hear(self) -> bool:
         """Take in what the runner has said so far, without waiting; False when it has gone and all was heard."""
@@ -52,8 +57,8 @@ class RunnerLink:
                 self._connection.setblocking(True)
 
     def _take(self, message: dict[str, Any], fds: list[int]) -> None:
-        if message.get("op") == MEMORY and len(fds) == 1 and self.rollup_fd < 0:
-            self.rollup_fd = fds.pop()
+        if message.get("op") == MEMORY and isinstance(message.get("pid"), int) and len(fds) == 1:
+            self._rollups.append((message["pid"], fds.pop()))
         elif message.get("op") == RESULT and isinstance(message.get("result"), dict):
             self.result = message["result"]
         for fd in fds:

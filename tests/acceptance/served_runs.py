@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from minisched.worker import protocol
 from tests.acceptance.server_process import PIPELINES, RUNS, ServerProcess, pipeline_request
 from tests.waiting import wait_until
@@ -80,10 +82,11 @@ class ServedRuns(ServerProcess):
         return int(path.read_text())
 
     def launcher(self) -> int:
-        """The pid of the one launcher."""
-        found = wait_until(self.launchers)
-        assert len(found) == 1, found
-        return found[0].pid
+        """The pid of the one launcher; what it has just forked still has its name."""
+        found = {process.pid for process in wait_until(self.launchers)}
+        first = [pid for pid in found if psutil.Process(pid).ppid() not in found]
+        assert len(first) == 1, found
+        return first[0]
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -162,17 +163,20 @@ def alive(pid: int) -> bool:
 
 
 def pids_with(text: str) -> list[int]:
-    """Processes whose environment or working directory names this text; unreadable ones are left out."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                about = (entry / "environ").read_bytes() + str((entry / "cwd").readlink()).encode()
-            except OSError:
-                continue
-            if text.encode() in about:
-                found.append(int(entry.name))
-    return found
+    """Processes whose command line, environment or working directory names this text, as far as it can be read."""
+    return [
+        int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and text.encode() in _about(entry)
+    ]
+
+
+def _about(process: Path) -> bytes:
+    about = b""
+    with contextlib.suppress(OSError):
+        about += (process / "cmdline").read_bytes()
+        about += (process / "environ").read_bytes()
+    with contextlib.suppress(OSError):
+        about += bytes((process / "cwd").readlink())
+    return about
 
 
 def launcher_with_standin(directory: Path, *arguments: str, **options: Any) -> Iterator[LauncherProcess]:
