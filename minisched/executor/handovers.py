@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from minisched.domain.run import Run
 
-ATTEMPTS = 3
+ATTEMPTS = 5
 _AGAIN_S = 0.5
 
 

@@ -32,7 +32,7 @@ class Intention:
 @dataclass
 class History:
     intentions: list[Intention] = field(default_factory=list)
-    killed: dict[str, set[str]] = field(default_factory=dict)
+    killed: set[tuple[int, int]] = field(default_factory=set)
     stopped: set[str] = field(default_factory=set)
     seen: dict[str, list[str]] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
@@ -43,9 +43,10 @@ class History:
             self.intentions.append(intention)
         return intention
 
-    def kill(self, run_id: str, what: str) -> None:
-        """Somebody has killed the guard or the runner of this run, whether or not it had ended."""
-        self.killed.setdefault(run_id, set()).add(what)
+    def kill(self, pid: int) -> None:
+        """Somebody is about to kill this process, whatever it is, if it is still there."""
+        if (start_ticks := protocol.start_ticks(pid)) is not None:
+            self.killed.add((pid, start_ticks))
 
     def look(self, runs: list[dict[str, Any]]) -> None:
         """Note the states in which runs are now."""
@@ -127,8 +128,9 @@ def _problems_of(
     directory = _directory(server, run["id"])
     if directory is not None:
         yield from _left_behind(name, directory)
-    if not _is_right(run, history):
-        yield f"{name} has the wrong end; killed: {history.killed.get(run['id'])}"
+    killed = _killed_of(directory, history)
+    if not _is_right(run, killed, stopped=run["id"] in history.stopped):
+        yield f"{name} has the wrong end; killed of it: {killed}"
     if heard is not None and set(heard.ends_of(run["id"])) != {run["state"]}:
         yield f"{name} was told to OpenMetadata as {heard.ends_of(run['id'])}"
     if lines is not None and run["state"] == "success":
@@ -151,11 +153,19 @@ def _left_behind(name: str, directory: Path) -> Iterator[str]:
         yield f"{name} left {exit_record['pids_left']} processes"
 
 
-def _is_right(run: dict[str, Any], history: History) -> bool:
+def _killed_of(directory: Path | None, history: History) -> set[str]:
+    """Which of the run's two processes somebody has killed, before or after they had ended."""
+    if directory is None or protocol.read_record(str(directory), protocol.STARTED_FILE) is None:
+        return set()
+    started = StartedRun(directory)
+    processes = {"guard": started.guard, "runner": started.runner}
+    return {what for what, process in processes.items() if (process["pid"], process["start_ticks"]) in history.killed}
+
+
+def _is_right(run: dict[str, Any], killed: set[str], *, stopped: bool) -> bool:
     """Whether the end can be explained: by itself, by a stop that was asked for, or by a kill that hit the run."""
-    killed = history.killed.get(run["id"], set())
     reasons = {"completed"}
-    if run["id"] in history.stopped:
+    if stopped:
         reasons.add("stop_requested")
     if "runner" in killed:
         reasons.add("signal")

@@ -219,13 +219,22 @@ class ServerProcess:
 
     def launchers(self) -> list[psutil.Process]:
         """Launcher processes of this data directory, also those that are about to leave."""
-        return [process for process in processes_about(self.data) if _name(process) == "minisched-launc"]
+        return self._named("minisched-launc")
+
+    def guards(self) -> list[psutil.Process]:
+        """Those of runs, and those that wait for one."""
+        return self._named("minisched-guard")
+
+    def runners(self) -> list[psutil.Process]:
+        """Those of runs, and those that wait for one."""
+        return self._named("minisched-run")
 
     def children_of_launchers(self) -> list[psutil.Process]:
         """Guards and runners, waiting ones included."""
-        return [
-            process for process in processes_about(self.data) if _name(process) in ("minisched-guard", "minisched-run")
-        ]
+        return [*self.guards(), *self.runners()]
+
+    def _named(self, name: str) -> list[psutil.Process]:
+        return [process for process in processes_about(self.data) if _name(process) == name]
 
 
 class StartedRun:
