@@ -72,8 +72,11 @@ class PipelineServiceClient(Protocol):
     def run_automation(self, workflow: Document) -> ClientResponse:
         """Run an automation (test connection, …); its outcome goes to OpenMetadata, not into the answer."""
 
-    def deploy_pipeline(self, pipeline: Document) -> ClientResponse:
+    def deploy_pipeline(self, pipeline: Document, *, keep_toggled: bool = False) -> ClientResponse:
         """Know this pipeline from now on: an idempotent upsert by id that keeps the paused state of `enabled`.
+
+        A document without `enabled` leaves it as it is. With `keep_toggled`, so does one whose `enabled` is that of the
+        last deployed document: `toggle_ingestion` counts, as with callers that toggle first and tell the entity later.
 
         Durable and triggerable when it returns. Raises InvalidPipelineConfig, InvalidSchedule, NameCollision.
         """

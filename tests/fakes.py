@@ -62,7 +62,7 @@ class ScriptedClient:
         answer: ClientResponse = self._said("automation", workflow, ClientResponse(200, "done", self.platform))
         return answer
 
-    def deploy_pipeline(self, pipeline: Document) -> ClientResponse:
+    def deploy_pipeline(self, pipeline: Document, *, keep_toggled: bool = False) -> ClientResponse:
         answer: ClientResponse = self._said("deploy", pipeline, ClientResponse(200, "deployed", self.platform))
         return answer
 

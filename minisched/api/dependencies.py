@@ -9,6 +9,7 @@ from typing import Any
 
 from litestar.di import Provide
 
+from minisched.api.airflow_plugin import AirflowPlugin
 from minisched.api.errors import AnyRequest
 from minisched.api.representation import EntityView
 from minisched.api.run_stream import Streams
@@ -25,7 +26,8 @@ class ApiDependencies:
 
     `bound_host` is where the server listens: on loopback the Host and Origin headers are checked. `public_url` is the
     address by which callers know the server, when it is another. `stopping` is set when the server is about to stop,
-    so that streams end. `acting_user` names the caller by the Authorization header.
+    so that streams end. `acting_user` names the caller by the Authorization header. Without an `airflow_plugin` its
+    routes are not served.
     """
 
     use_cases: UseCases
@@ -33,6 +35,7 @@ class ApiDependencies:
     runtimes: RuntimeHealth
     readiness: Mapping[str, ReadinessCheck]
     version: str
+    airflow_plugin: AirflowPlugin | None = None
     bound_host: str = "127.0.0.1"
     public_url: str | None = None
     stopping: threading.Event = field(default_factory=threading.Event)

@@ -10,6 +10,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 from litestar.types import ControllerRouterHandler, Receive, Send
 
+from minisched.api.airflow_plugin import airflow_plugin_routers
 from minisched.api.dependencies import ApiDependencies, providers
 from minisched.api.edge import Edge
 from minisched.api.errors import EXCEPTION_HANDLERS
@@ -37,8 +38,15 @@ def create_api(dependencies: ApiDependencies, sandbox_routes: Sequence[Controlle
 
     `sandbox_routes` carry their own dependencies. Nothing is started and nothing is connected here.
     """
+    plugin = dependencies.airflow_plugin
     api = Api(
-        route_handlers=[ingestion_pipelines_router(), minisched_router(), health_router(), *sandbox_routes],
+        route_handlers=[
+            ingestion_pipelines_router(),
+            minisched_router(),
+            health_router(),
+            *(airflow_plugin_routers(plugin) if plugin else []),
+            *sandbox_routes,
+        ],
         dependencies=providers(dependencies),
         exception_handlers=EXCEPTION_HANDLERS,
         request_max_body_size=dependencies.max_body_bytes,

@@ -13,6 +13,7 @@ import structlog
 from litestar import Litestar
 
 from minisched import __version__, failpoints
+from minisched.api.airflow_plugin import AirflowPlugin
 from minisched.api.dependencies import ApiDependencies
 from minisched.api.server import create_api
 from minisched.app.catalog import SandboxCatalog, configured_connection, own_connection, own_url, secret_box
@@ -23,6 +24,7 @@ from minisched.clients.host_address import outgoing_address
 from minisched.clients.local import LocalClient, new_run
 from minisched.clients.noop import NoopClient
 from minisched.clients.openmetadata import OpenMetadataReporter
+from minisched.clients.openmetadata_automations import report_failed_automation
 from minisched.clients.openmetadata_directory import OpenMetadataDirectory
 from minisched.clients.openmetadata_http import Timeouts
 from minisched.domain import schedule as schedules
@@ -56,7 +58,6 @@ log = structlog.get_logger(__name__)
 
 # After the grace and the KILL, a caller of kill waits this much longer for the proof that nothing is left.
 _PROOF_S = 20.0
-_AUTOMATION_TIMEOUT_S = 180.0
 
 
 def serve(settings: Settings, read_again: Callable[[], Settings] | None = None) -> int:
@@ -256,9 +257,10 @@ class Node:
             automations=AutomationChildren(
                 connect=lambda: self._supervisor.connect(default),
                 directories=self._directories,
-                limits=lambda: spawn_limits(self.settings, timeout_s=_AUTOMATION_TIMEOUT_S),
+                limits=lambda: spawn_limits(self.settings, timeout_s=self.settings.executor.automation_timeout_s),
                 complete=self._source.complete,
                 clock=self._clock,
+                report_failure=lambda workflow, why: report_failed_automation(workflow, why, _timeouts(self.settings)),
             ),
             clock=self._clock,
             runtime_of=lambda _: default,
@@ -300,6 +302,7 @@ class Node:
                 "executor": self._executor_problem,
             },
             version=__version__,
+            airflow_plugin=_airflow_plugin(settings, client),
             bound_host=settings.server.host,
             public_url=settings.server.public_url,
             stopping=self._streams_end,
@@ -319,6 +322,15 @@ class Node:
 
     def _executor_problem(self) -> str | None:
         return None if self._supervisor.healthy else "The supervisor's thread is not running."
+
+
+def _airflow_plugin(settings: Settings, client: PipelineServiceClient) -> AirflowPlugin:
+    password = settings.airflow_plugin.password
+    return AirflowPlugin(
+        client=client,
+        username=settings.airflow_plugin.username,
+        password=password.get_secret_value() if password else None,
+    )
 
 
 def _timeouts(settings: Settings) -> Timeouts:

@@ -16,6 +16,7 @@ log = structlog.get_logger(__name__)
 # What is read anew whenever it is needed. A new value counts for what begins after it: runs keep their limits.
 RELOADABLE = frozenset(
     {
+        "executor.automation_timeout_s",
         "executor.drain",
         "executor.drain_wait_s",
         "executor.memory_limit_mb",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -12,8 +14,10 @@ from minisched.clients.log_pages import read_page
 from minisched.domain import pipeline_status
 from minisched.domain import schedule as schedules
 from minisched.domain.errors import (
+    ConfigurationError,
     InvalidInput,
     InvalidPipelineConfig,
+    NameCollision,
     OrchestratorUnavailable,
     PipelineNotFound,
     RunNotFound,
@@ -22,6 +26,7 @@ from minisched.domain.outcome import stopped_in_queue
 from minisched.domain.pipeline import PIPELINE_TYPES, Deployment, Document, PipelineRef, clean_name, task_id
 from minisched.domain.run import ACTIVE_STATES, Run, RunKind, RunState, StopRequest
 from minisched.domain.secrets import secret_values
+from minisched.domain.versions import Line, is_version, line_of
 from minisched.observability import remember_secrets
 from minisched.ports import (
     Alarm,
@@ -43,6 +48,8 @@ _STATUS_LIMIT = 10
 _REFUSED_TYPES = {
     "policyAgent": "policyAgent pipelines have no workflow in openmetadata-ingestion.",
 }
+# The last line that has a workflow for the type.
+_LAST_LINES: dict[str, Line] = {"dataInsight": (1, 4)}
 
 
 class LocalClient:
@@ -76,6 +83,8 @@ class LocalClient:
         self._runtime_of = runtime_of
         self._host_ip = host_ip
         self._kill_patience_s = kill_patience_s
+        # A deployment that keeps what a toggle decided reads and writes; no toggle may come between.
+        self._changing_enabled = threading.Lock()
 
     def get_service_status(self) -> ClientResponse:
         statuses = self._health.statuses()
@@ -92,11 +101,13 @@ class LocalClient:
     def run_automation(self, workflow: Document) -> ClientResponse:
         return self._automations.run(workflow)
 
-    def deploy_pipeline(self, pipeline: Document) -> ClientResponse:
+    def deploy_pipeline(self, pipeline: Document, *, keep_toggled: bool = False) -> ClientResponse:
         remember_secrets(secret_values(pipeline))
         deployment = self._checked(pipeline)
-        changed = self._deployments.upsert(deployment)
-        self._alarm.set(deployment)
+        with self._changing_enabled:
+            deployment = replace(deployment, enabled=self._enabled(deployment, keep_toggled=keep_toggled))
+            changed = self._upserted(deployment)
+            self._alarm.set(deployment)
         word = "has been created" if changed else "is deployed already, unchanged"
         return self._said(f"Workflow [{deployment.name}] {word}")
 
@@ -118,10 +129,11 @@ class LocalClient:
         return self._said(f"Workflow [{deployment.name}] has been deleted")
 
     def toggle_ingestion(self, pipeline: PipelineRef, *, enabled: bool) -> ClientResponse:
-        deployment = self._find(pipeline)
-        if deployment is None or not self._deployments.set_enabled(deployment.id, enabled=enabled):
-            return ClientResponse(404, f"Workflow [{pipeline.name}] is not deployed", self.platform)
-        self._alarm.set(self._deployed(pipeline))
+        with self._changing_enabled:
+            deployment = self._find(pipeline)
+            if deployment is None or not self._deployments.set_enabled(deployment.id, enabled=enabled):
+                return ClientResponse(404, f"Workflow [{pipeline.name}] is not deployed", self.platform)
+            self._alarm.set(self._deployed(pipeline))
         return self._said(f"Workflow [{deployment.name}] has been {'enabled' if enabled else 'disabled'}")
 
     def get_pipeline_status(self, pipeline: PipelineRef, *, only_queued: bool) -> list[Document]:
@@ -157,6 +169,7 @@ class LocalClient:
             raise InvalidPipelineConfig(f"unknown type {pipeline_type!r}", field="pipelineType", hint=hint)
         if pipeline_type in _REFUSED_TYPES:
             raise InvalidPipelineConfig(_REFUSED_TYPES[pipeline_type], field="pipelineType")
+        self._check_line(pipeline_type)
         for field in ("id", "name", "sourceConfig"):
             if not pipeline.get(field):
                 raise InvalidPipelineConfig(f"Missing parameter '{field}'", field=field)
@@ -170,6 +183,41 @@ class LocalClient:
             enabled=bool(pipeline.get("enabled", True)),
             deployed_at=self._clock.now(),
         )
+
+    def _check_line(self, pipeline_type: str) -> None:
+        """Whether the runtimes still have a workflow of this type, as far as their versions are known."""
+        last = _LAST_LINES.get(pipeline_type)
+        versions = [status.version for status in self._health.statuses() if status.version]
+        if last and versions and all(is_version(text) and line_of(text) > last for text in versions):
+            text = f"{pipeline_type} pipelines ended with OpenMetadata {last[0]}.{last[1]}; here is {versions[0]}."
+            raise InvalidPipelineConfig(text, field="pipelineType", hint="Use the application of that name instead.")
+
+    def _enabled(self, deployment: Deployment, *, keep_toggled: bool) -> bool:
+        asked = deployment.document.get("enabled")
+        if asked is not None and not keep_toggled:
+            return bool(asked)
+        stored = self._stored(deployment.id)
+        if stored is None:
+            return deployment.enabled
+        last_asked = stored.document.get("enabled", True)
+        return stored.enabled if asked is None or bool(asked) == bool(last_asked) else bool(asked)
+
+    def _stored(self, pipeline_id: str) -> Deployment | None:
+        try:
+            return self._deployments.get(pipeline_id)
+        except ConfigurationError:
+            return None  # sealed with a key that was lost: what is deployed now replaces it
+
+    def _upserted(self, deployment: Deployment) -> bool:
+        try:
+            return self._deployments.upsert(deployment)
+        except NameCollision:
+            other = self._deployments.find(deployment.clean_name)
+            raise NameCollision(
+                f"{deployment.fqn} cannot be deployed: callers name pipelines by workflow id, and its id "
+                f"{deployment.clean_name!r} belongs to {other.fqn if other else 'another pipeline'} already.",
+                hint="Rename one of the two, or delete the other one first.",
+            ) from None
 
     def _manual_run(self, deployment: Deployment, options: RunOptions) -> Run:
         overrides: Document = {}

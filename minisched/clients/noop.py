@@ -20,7 +20,7 @@ class NoopClient:
     def run_automation(self, workflow: Document) -> ClientResponse:
         self._refuse("run_automation")
 
-    def deploy_pipeline(self, pipeline: Document) -> ClientResponse:
+    def deploy_pipeline(self, pipeline: Document, *, keep_toggled: bool = False) -> ClientResponse:
         self._refuse("deploy_pipeline")
 
     def run_pipeline(self, pipeline: PipelineRef, options: RunOptions) -> ClientResponse:

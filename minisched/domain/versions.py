@@ -17,6 +17,11 @@ class UnknownVersion(InvalidInput):
     """The text holds no version of the form x.y.z."""
 
 
+def is_version(text: str) -> bool:
+    """Whether the text holds a version."""
+    return _THREE_NUMBERS.search(text) is not None
+
+
 def line_of(version: str) -> Line:
     """The release line of a version: `2.0.7.0` and `2.0.3-SNAPSHOT` are of the line (2, 0). Raises UnknownVersion."""
     major, minor, _ = _numbers(version)

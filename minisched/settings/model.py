@@ -175,6 +175,9 @@ class ExecutorSettings(Section):
         ge=1,
         description="Largest log of one run in megabytes; of a longer one the middle is dropped. null: no limit.",
     )
+    automation_timeout_s: _Positive = Field(
+        default=120.0, description="Longest automation, such as the test of a connection, in seconds."
+    )
     nice: int = Field(default=5, ge=0, le=19, description="Niceness of runs; a higher one gives way to the server.")
     open_files: int | None = Field(
         default=None, ge=64, description="Most open files of each process of a run; null: as this process has it."
@@ -278,6 +281,32 @@ class OpenMetadataSettings(Section):
         return self
 
 
+class AirflowPluginSettings(Section):
+    """The account by which an OpenMetadata server drives this one as if it were its Airflow."""
+
+    username: str = Field(default="admin", min_length=1, description="AIRFLOW_USERNAME of the OpenMetadata server.")
+    password: SecretStr | None = Field(
+        default=None,
+        description=(
+            "AIRFLOW_PASSWORD of the OpenMetadata server; null: nobody is let in, and answers say that it is not set."
+        ),
+    )
+
+    @field_validator("username")
+    @classmethod
+    def _fits_basic_authentication(cls, value: str) -> str:
+        if ":" in value:
+            raise ValueError("should hold no colon")
+        return value
+
+    @field_validator("password")
+    @classmethod
+    def _is_not_empty(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value():
+            raise ValueError("should not be empty")
+        return value
+
+
 class OutboxSettings(Section):
     """How persistently OpenMetadata is told how runs ended."""
 
@@ -330,6 +359,7 @@ class Settings(Section):
     runtime: RuntimeSettings = Field(default_factory=RuntimeSettings)
     scheduler: SchedulerSettings = Field(default_factory=SchedulerSettings)
     openmetadata: OpenMetadataSettings = Field(default_factory=OpenMetadataSettings)
+    airflow_plugin: AirflowPluginSettings = Field(default_factory=AirflowPluginSettings)
     outbox: OutboxSettings = Field(default_factory=OutboxSettings)
     sandbox: SandboxSettings = Field(default_factory=SandboxSettings)
     host_ip: str | None = Field(
@@ -378,7 +408,12 @@ class Settings(Section):
 
     def secret_values(self) -> list[str]:
         """Every secret of the settings in clear, for those who keep secrets out of logs."""
-        given = (self.database.url, self.secrets.key, self.openmetadata.jwt_token)
+        given = (
+            self.database.url,
+            self.secrets.key,
+            self.openmetadata.jwt_token,
+            self.airflow_plugin.password,
+        )
         values = [secret.get_secret_value() for secret in given if secret]
         if self.secrets.key:
             values += self.secrets.key.get_secret_value().split(",")

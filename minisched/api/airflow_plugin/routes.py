@@ -1,0 +1,74 @@
+"""Where the dialect is served, and who is let in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from litestar import Response, Router, route
+from litestar.params import RawBody
+
+from minisched.api.airflow_plugin.access import Access, Denied
+from minisched.api.airflow_plugin.call import Call
+from minisched.api.airflow_plugin.errors import EXCEPTION_HANDLERS, answered, failed, translated
+from minisched.api.airflow_plugin.operations import Operations
+from minisched.api.errors import AnyRequest
+from minisched.domain.errors import MinischedError, PipelineNotFound
+from minisched.ports import PipelineServiceClient
+
+# In the order in which the newest OpenMetadata asks for them; older ones know the last (contract §1.2).
+PREFIXES = ("/pluginsv2/api/v2/openmetadata", "/api/v2/openmetadata", "/api/v1/openmetadata")
+
+_WITHOUT_PASSWORD = ("GET", "health")
+_CHALLENGE = {"WWW-Authenticate": 'Basic realm="minisched"'}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AirflowPlugin:
+    """The orchestrator that the dialect speaks for, and the one account. Without a password it lets nobody in."""
+
+    client: PipelineServiceClient
+    username: str
+    password: str | None
+
+
+def airflow_plugin_routers(plugin: AirflowPlugin) -> list[Router]:
+    """The same routes below every prefix. One handler: codes and bodies are the plugin's, also for unknown routes."""
+    access = Access(plugin.username, plugin.password)
+    operations = Operations(plugin.client, plugin.username)
+
+    @route(
+        "/{operation:path}",
+        http_method=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        status_code=200,
+        sync_to_thread=True,
+        include_in_schema=False,
+    )
+    def answer(operation: str, request: AnyRequest, body: RawBody) -> Response[Any]:
+        asked = (str(request.method), operation.strip("/"))
+        peer = request.client.host if request.client else ""
+        try:
+            if asked != _WITHOUT_PASSWORD:
+                access.check(request.headers.get("authorization"), peer)
+            return _performed(operations, asked, _call(request, body))
+        except Denied as denied:
+            return failed(denied.code, str(denied), _CHALLENGE if denied.code == HTTPStatus.UNAUTHORIZED else None)
+
+    return [Router(path=prefix, route_handlers=[answer], exception_handlers=EXCEPTION_HANDLERS) for prefix in PREFIXES]
+
+
+def _call(request: AnyRequest, body: bytes) -> Call:
+    return Call(dict(request.query_params), request.headers.get("content-type", ""), body)
+
+
+def _performed(operations: Operations, asked: tuple[str, str], call: Call) -> Response[Any]:
+    perform = operations.find(*asked)
+    if perform is None:
+        return failed(HTTPStatus.NOT_FOUND, f"There is no {asked[0]} {asked[1][:200]} here.")
+    try:
+        return answered(*perform(call))
+    except PipelineNotFound:
+        return failed(HTTPStatus.NOT_FOUND, f"DAG {call.argument('dag_id')} not found.")
+    except MinischedError as error:
+        return translated(error)
