@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from http.client import OK
 from itertools import islice
 from typing import Any
 
@@ -28,6 +29,7 @@ _LOOK_AT_MANY_EVERY_S = 0.2
 # A launcher forks the next spare as soon as it is idle, which takes some 10 ms.
 _SPARE_PAUSE_S = 0.1
 _POPULATING_THREADS = 4
+_BATCH = 100
 
 
 class MeasureFailed(MinischedError):
@@ -58,12 +60,17 @@ class Pipelines:
         names = [f"bench_{self._made + n:06d}" for n in range(1, count + 1)]
         self._made += count
 
-        def create(name: str) -> None:
-            self.deploy(self._create(name, 1))
-            advance()
+        def create(batch: Sequence[str]) -> None:
+            ids = [self._create(name, 1) for name in batch]
+            answers = self._server.post(f"{PIPELINES}/bulk/deploy", ids)
+            if refused := [answer for answer in answers if answer["code"] != OK]:
+                raise MeasureFailed(f"{len(refused)} pipelines could not be deployed: {refused[0].get('reason')}")
+            for _ in batch:
+                advance()
 
+        batches = [names[start : start + _BATCH] for start in range(0, count, _BATCH)]
         with ThreadPoolExecutor(_POPULATING_THREADS) as pool:
-            for _ in pool.map(create, names):
+            for _ in pool.map(create, batches):
                 pass
 
     def deploy(self, pipeline_id: str) -> None:
@@ -93,8 +100,8 @@ def _start_latencies(server: Server, pipeline_id: str, advance: Advance) -> Iter
         started_ns = time.time_ns()
         run_id = trigger(server, pipeline_id)
         ended = wait_for_end(server, run_id)
-        yield (_reached_ns(server, ended) - started_ns) / 1e6
         advance()
+        yield (_reached_ns(server, ended) - started_ns) / 1e6
         time.sleep(_SPARE_PAUSE_S)
 
 
