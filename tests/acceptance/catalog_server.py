@@ -82,5 +82,5 @@ class CatalogServer:
     ) -> Document:
         """A run of a new pipeline, which has to end as success."""
         run = self.ended(self.trigger(self.pipeline(pipeline_type, service, config), overrides))
-        assert run["state"] == "success", (run["message"], self.log(run["id"])[-4000:])
+        assert run["state"] == "success", (run["message"], run["steps"], self.log(run["id"])[-4000:])
         return run

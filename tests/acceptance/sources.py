@@ -24,6 +24,13 @@ _STATEMENTS = [
     "INSERT INTO orders VALUES (1, 1, 5), (2, 1, 15), (3, 2, 25), (4, 3, 35)",
 ]
 
+# Roles belong to the whole server, and several tests may want this one.
+_ROLE = f"""DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'reader') THEN
+        CREATE ROLE reader LOGIN PASSWORD '{PASSWORD}';
+    END IF;
+END $$"""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -31,6 +38,7 @@ class Source:
 
     service: str
     request: Document
+    database: str
     schema_fqn: str
 
     def with_connection(self, name: str, **changes: Any) -> Document:
@@ -39,10 +47,10 @@ class Source:
         return {**self.request, "name": name, "connection": {"config": config}}
 
 
-def postgresql_shop(server: Server) -> Source:
-    server.execute("CREATE DATABASE shop")
-    server.execute(f"CREATE ROLE reader LOGIN PASSWORD '{PASSWORD}'")
-    with psycopg.connect(server.url("shop"), autocommit=True) as connection:
+def postgresql_shop(server: Server, database: str) -> Source:
+    server.execute(f"CREATE DATABASE {database}")
+    server.execute(_ROLE)
+    with psycopg.connect(server.url(database), autocommit=True) as connection:
         for statement in _STATEMENTS:
             connection.execute(statement)
         # The profiler takes the number of rows from the statistics.
@@ -53,10 +61,10 @@ def postgresql_shop(server: Server) -> Source:
         "username": "reader",
         "authType": {"password": PASSWORD},
         "hostPort": f"127.0.0.1:{server.port}",
-        "database": "shop",
+        "database": database,
     }
     request = {"name": "pg", "serviceType": "Postgres", "connection": {"config": config}}
-    return Source("pg", request, "pg.shop.public")
+    return Source("pg", request, database, f"pg.{database}.public")
 
 
 def mariadb_shop(server: Server) -> Source:
@@ -78,4 +86,4 @@ def mariadb_shop(server: Server) -> Source:
         "databaseSchema": "shop",
     }
     request = {"name": "maria", "serviceType": "MariaDB", "connection": {"config": config}}
-    return Source("maria", request, "maria.default.shop")
+    return Source("maria", request, "shop", "maria.default.shop")

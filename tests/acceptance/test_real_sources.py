@@ -36,7 +36,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, real_runtime: Path) -> Iter
 
 @pytest.fixture(scope="module")
 def postgresql_source(postgresql_server: Server) -> Source:
-    return postgresql_shop(postgresql_server)
+    return postgresql_shop(postgresql_server, "shop")
 
 
 @pytest.fixture(scope="module")
