@@ -18,8 +18,11 @@ class REST:
     def put(self, path, document):
         return self._call("PUT", path, json.dumps(document).encode())
 
-    def _call(self, method, path, body=None):
-        headers = {"Authorization": "Bearer " + self._token, "Content-Type": "application/json"}
+    def patch(self, path, document):
+        return self._call("PATCH", path, json.dumps(document).encode(), "application/json-patch+json")
+
+    def _call(self, method, path, body=None, content_type="application/json"):
+        headers = {"Authorization": "Bearer " + self._token, "Content-Type": content_type}
         request = urllib.request.Request(self._base + path, data=body, method=method, headers=headers)
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as response:
             answer = response.read()
@@ -29,3 +32,11 @@ class REST:
 class OpenMetadata:
     def __init__(self, connection):
         self.client = REST(connection.values)
+
+    def patch_automation_workflow_response(self, workflow, response, status):
+        value = {"status": response.status, "steps": response.raw}
+        operations = [
+            {"op": "add", "path": "/response", "value": value},
+            {"op": "add", "path": "/status", "value": status},
+        ]
+        self.client.patch("/automations/workflows/" + workflow.id, operations)
