@@ -39,7 +39,7 @@ from minisched.executor.retention import Retention
 from minisched.executor.run_directory import RunDirectories
 from minisched.executor.supervisor import Supervisor
 from minisched.instance_lock import instance_lock
-from minisched.observability import configure_logging
+from minisched.observability import configure_logging, remember_secrets
 from minisched.operations.use_cases import use_cases
 from minisched.ports import EntityDirectory, PipelineServiceClient, RunQuery
 from minisched.scheduler import Scheduler
@@ -68,6 +68,7 @@ def serve(settings: Settings, read_again: Callable[[], Settings] | None = None) 
     signals = Signals()
     signals.listen()
     configure_logging(settings.logging.format, settings.logging.level)
+    remember_secrets(settings.secret_values())
     if armed := failpoints.arm(os.environ):
         log.warning("failpoint.armed", place=armed)
     prepare_data_dir(settings.data_dir)
