@@ -219,7 +219,10 @@ class ServerProcess:
 
     def launchers(self) -> list[psutil.Process]:
         """Launcher processes of this data directory, also those that are about to leave."""
-        return self._named("minisched-launc")
+        found = self._named("minisched-launc")
+        pids = {process.pid for process in found}
+        # A child that was forked this moment still has its parent's name.
+        return [process for process in found if _parent(process) not in pids]
 
     def guards(self) -> list[psutil.Process]:
         """Those of runs, and those that wait for one."""
@@ -312,6 +315,12 @@ def end_processes_about(path: Path) -> None:
         return not left
 
     wait_until(none_left, timeout_s=30, every_s=0.05)
+
+
+def _parent(process: psutil.Process) -> int | None:
+    with contextlib.suppress(psutil.Error):
+        return process.ppid()
+    return None
 
 
 def _name(process: psutil.Process) -> str:
