@@ -88,6 +88,7 @@ class Bench:
         self._modules = write_workflow(directory / "modules")
         self._extent = extent
         self._progress = progress
+        self._load = os.getloadavg()[0]
         self._facts: list[str] = []
 
     def measure(self) -> dict[str, Any]:
@@ -184,7 +185,10 @@ class Bench:
         yield lambda: self._progress.advance(task)
 
     def _note(self) -> str:
-        machine = f"Python {platform.python_version()}, {os.cpu_count()} processors, {platform.machine()}"
+        machine = (
+            f"Python {platform.python_version()}, {os.cpu_count()} processors, {platform.machine()}, "
+            f"load average {self._load:.1f} before"
+        )
         what = (
             f"{self._extent.starts} starts one by one with a spare at hand, {self._extent.runs} runs per number of "
             f"slots, {self._extent.deploys} deploys per size, idle over {self._extent.idle_s:g} s"

@@ -74,14 +74,14 @@ def failures(steps: Sequence[Document], *, at_most: int = 5) -> list[str]:
 
 
 def end_line(run: Document) -> Text:
-    """`success (completed) in 2.1 s: message`."""
-    line = state_text(run["state"])
+    """`failed (timed_out) in 2.1 s: message hint`."""
+    line = Text().append_text(state_text(run["state"]))
     if run.get("reason") and run["reason"] != "completed":
-        line.append(f" ({run['reason']})", style="")
+        line.append(f" ({run['reason']})")
     if run.get("startedAt") and run.get("endedAt"):
-        line.append(f" in {duration(run['startedAt'], run['endedAt'])}", style="")
+        line.append(f" in {duration(run['startedAt'], run['endedAt'])}")
     if run.get("message"):
-        line.append(f": {run['message']}", style="")
+        line.append(f": {run['message']}")
     if run.get("hint"):
         line.append(f" {run['hint']}", style="bold")
     return line

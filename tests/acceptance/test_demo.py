@@ -72,7 +72,8 @@ def test_the_demo_shows_what_the_real_package_found(environment: dict[str, str],
     assert shown["pipeline"]["airflowConfig"]["scheduleInterval"] == "0 * * * *"
     assert [owner["id"] for owner in shown["pipeline"]["owners"]] == [demo_documents.OWNER_ID]
     assert {step["name"] for step in shown["run"]["steps"]} >= {"SQLite", "OpenMetadata"}
-    assert 0 < shown["timings"]["trigger_to_first_line_ms"] < shown["timings"]["import_s"] * 1000
+    timings = shown["timings"]
+    assert 0 < timings["trigger_to_workflow_ms"] <= timings["trigger_to_first_line_ms"] < timings["import_s"] * 1000
 
 
 def test_the_demo_can_be_repeated_and_tells_people_the_same(environment: dict[str, str], home: Path) -> None:
