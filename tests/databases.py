@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, delete, text
+from sqlalchemy import Connection, create_engine, delete, text
+from sqlalchemy.exc import OperationalError
 
 from minisched.domain.errors import StoreUnavailable
 from minisched.store import migrations
@@ -36,7 +37,7 @@ _START_S = 60.0
 _STOP_S = 20.0
 
 
-@dataclass(frozen=True)
+@dataclass
 class Server:
     """A running database server; `pattern` is the URL of a database on it, with `{name}` for the database's name.
 
@@ -48,6 +49,7 @@ class Server:
     admin: str
     socket: Path
     port: int
+    process: _Process | None = None
 
     def url(self, name: str) -> str:
         return self.pattern.format(name=name)
@@ -57,15 +59,50 @@ class Server:
         self.execute(f"CREATE DATABASE {name}")
         return self.url(name)
 
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Not running inside the block."""
+        assert self.process is not None
+        self.process.stop()
+        try:
+            yield
+        finally:
+            self.process.start()
+
+    def cut(self, name: str) -> int:
+        """End every connection to this database; how many there were."""
+        if self.kind == "postgresql":
+            where = f"datname = '{name}' AND pid <> pg_backend_pid()"
+            return len(self.query(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {where}"))
+        with self._connected() as connection:
+            found = text(f"SELECT id FROM information_schema.processlist WHERE db = '{name}'")
+            ids = list(connection.execute(found).scalars())
+            for connection_id in ids:
+                with suppress(OperationalError):  # it has ended by itself
+                    connection.execute(text(f"KILL {connection_id}"))
+        return len(ids)
+
     def drop(self, name: str) -> None:
         self.execute(f"DROP DATABASE {name}")
 
     def execute(self, statement: str) -> None:
+        with self._connected() as connection:
+            connection.execute(text(statement))
+
+    def query(self, statement: str) -> list[Any]:
+        """Rows."""
+        with self._connected() as connection:
+            return list(connection.execute(text(statement)).all())
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
         url = self.url(self.admin).replace("postgresql://", "postgresql+psycopg://")
         engine = create_engine(url.replace("mariadb://", "mysql+pymysql://"), isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.execute(text(statement))
-        engine.dispose()
+        try:
+            with engine.connect() as connection:
+                yield connection
+        finally:
+            engine.dispose()
 
 
 @pytest.fixture(scope="session")
@@ -249,23 +286,44 @@ def _run(command: list[str]) -> None:
     subprocess.run(command, check=True, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
+class _Process:
+    """The process of a database server, which a test may stop and start again."""
+
+    def __init__(self, command: list[str], directory: Path, server: Server, stop_signal: signal.Signals) -> None:
+        self._command = command
+        self._log = directory / "server.log"
+        self._server = server
+        self._stop_signal = stop_signal
+        self._process: subprocess.Popen[Any] | None = None
+
+    def start(self) -> None:
+        with self._log.open("ab") as output:
+            process: subprocess.Popen[Any] = subprocess.Popen(
+                self._command, cwd="/", stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+        self._process = process
+        wait_until(lambda: process.poll() is not None or _answers(self._server), timeout_s=_START_S, every_s=0.1)
+        assert process.poll() is None, self._log.read_text(errors="replace")
+
+    def stop(self) -> None:
+        if self._process is None:
+            return
+        self._process.send_signal(self._stop_signal)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_STOP_S)
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+
+
 @contextmanager
 def _running(command: list[str], directory: Path, server: Server, *, stop_signal: signal.Signals) -> Iterator[None]:
-    log = directory / "server.log"
-    with log.open("wb") as output:
-        process: subprocess.Popen[Any] = subprocess.Popen(
-            command, cwd="/", stdin=subprocess.DEVNULL, stdout=output, stderr=output
-        )
+    server.process = _Process(command, directory, server, stop_signal)
     try:
-        wait_until(lambda: process.poll() is not None or _answers(server), timeout_s=_START_S, every_s=0.1)
-        assert process.poll() is None, log.read_text(errors="replace")
+        server.process.start()
         yield
     finally:
-        process.send_signal(stop_signal)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_STOP_S)
-        process.kill()
-        process.wait()
+        server.process.stop()
 
 
 def _free_port() -> int:
