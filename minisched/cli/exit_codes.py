@@ -28,16 +28,11 @@ class ServerRefused(MinischedError):
     """The server understood and refused."""
 
 
-class Interrupted(MinischedError):
-    """Interrupted."""
-
-
 _OF_ERROR: tuple[tuple[type[MinischedError], ExitCode], ...] = (
     (ServerUnreachable, ExitCode.UNREACHABLE),
     (NotFound, ExitCode.NOT_FOUND),
     (InvalidInput, ExitCode.USAGE),
     (ConfigurationError, ExitCode.USAGE),
-    (Interrupted, ExitCode.INTERRUPTED),
 )
 
 _OF_STATE = {RunState.SUCCESS: ExitCode.OK, RunState.PARTIAL_SUCCESS: ExitCode.PARTIAL_SUCCESS}
