@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from litestar import Response, Router, route
-from litestar.params import RawBody
+from litestar.params import FromPath, RawBody
 
 from minisched.api.airflow_plugin.access import Access, Denied
 from minisched.api.airflow_plugin.call import Call
@@ -45,7 +45,7 @@ def airflow_plugin_routers(plugin: AirflowPlugin) -> list[Router]:
         sync_to_thread=True,
         include_in_schema=False,
     )
-    def answer(operation: str, request: AnyRequest, body: RawBody) -> Response[Any]:
+    def answer(operation: FromPath[str], request: AnyRequest, body: RawBody) -> Response[Any]:
         asked = (str(request.method), operation.strip("/"))
         peer = request.client.host if request.client else ""
         try:
