@@ -148,6 +148,7 @@ class LauncherStarter:
             command += ["--preload", ",".join(self._options.preload)]
         for entry in self._options.python_path:
             command += ["--path", entry]
+        self._directory.mkdir(mode=0o700, exist_ok=True)  # somebody may have tidied up
         with open(self._log_path, "ab", opener=_private) as output:
             return subprocess.Popen(
                 command,

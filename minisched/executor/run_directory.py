@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from uuid import UUID
 from minisched.domain.instant import require_utc
 from minisched.domain.pipeline import Document
 from minisched.worker import protocol
+
+_NO_MORE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 
 
 class RunDirectories:
@@ -54,19 +57,20 @@ class RunDirectories:
         return None if path is None else protocol.read_record(str(path), name)
 
     def problem(self, run_id: str) -> tuple[bool, str] | None:
-        """Why nothing could be written there: whether the disk is full or read-only, and a sentence; None for nothing.
+        """Why nothing may have been written there: whether the disk takes no more, and a sentence; None for nothing.
 
-        To be asked about a run that has ended without a record.
+        Tries it, because a disk that the kernel has given up on still looks as if it could be written.
         """
         path = self.find(run_id)
+        probe = (path or self._root) / f".probe.{os.getpid()}"
         try:
-            facts = os.statvfs(path or self._root)
-        except OSError:
-            facts = None
-        if facts is not None and facts.f_flag & os.ST_RDONLY:
-            return True, "the file system of the run directory is read-only"
-        if facts is not None and (facts.f_bavail == 0 or facts.f_files > 0 == facts.f_favail):
-            return True, "the disk of the run directory is full"
+            with probe.open("wb", buffering=0) as file:
+                file.write(b"x" * 4096)
+        except OSError as error:
+            return error.errno in _NO_MORE, f"its run directory cannot be written: {error.strerror}"
+        finally:
+            with contextlib.suppress(OSError):
+                probe.unlink()
         return (False, "its run directory is gone") if path is None else None
 
     def size(self, run_id: str) -> int:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select, text, update
 from sqlalchemy.exc import ArgumentError
 
 from minisched.domain.errors import ConfigurationError, StoreUnavailable
@@ -53,6 +53,7 @@ class Database:
         # SQLite has one writer at a time: waiting here is fair and free, waiting in SQLite is a loop of sleeps.
         self._turn = threading.Lock() if path is not None else None
         self._writes = 0
+        self._write_failed = False
 
     @property
     def dialect(self) -> str:
@@ -68,8 +69,13 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that writes, durable when the block ends. Never open one inside another of the same thread."""
-        with translated(), self._own_turn(), self._writing.begin() as connection:
-            yield connection
+        try:
+            with translated(), self._own_turn(), self._writing.begin() as connection:
+                yield connection
+        except StoreUnavailable:
+            self._write_failed = True
+            raise
+        self._write_failed = False
         self._look_after_log()
 
     def transact(self, work: Callable[[Connection], T]) -> T:
@@ -98,9 +104,12 @@ class Database:
             connection.execute(select(locks.c.name).where(locks.c.name == lock).with_for_update())
 
     def ping(self) -> None:
-        """Raises StoreUnavailable when the database does not answer."""
+        """Raises StoreUnavailable when the database does not answer, or has refused a write and still does."""
         with self.read() as connection:
             connection.execute(text("SELECT 1"))
+        if self._write_failed:
+            with self.write() as connection:
+                connection.execute(update(locks).values(name=locks.c.name))
 
     def checkpoint(self) -> bool:
         """Fold SQLite's write-ahead log into the database file; False when somebody is in the way. True elsewhere."""
