@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import selectors
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -21,7 +20,7 @@ from minisched.domain.errors import (
     RunNotFound,
     StoreUnavailable,
 )
-from minisched.domain.outcome import classify, outcome, stopped_in_queue
+from minisched.domain.outcome import outcome, stopped_in_queue
 from minisched.domain.pipeline import Document
 from minisched.domain.run import Outcome, ProcessIdentity, Run, RunReason, RunState, StopRequest
 from minisched.executor import processes
@@ -34,30 +33,19 @@ from minisched.executor.launcher_client import (
     NoProcess,
     SpawnLimits,
 )
+from minisched.executor.launcher_set import LauncherSet
 from minisched.executor.launchers import Launcher
 from minisched.executor.run_directory import RunDirectories
+from minisched.executor.watched import Watched, live_counters, outcome_of, processes_left
 from minisched.ports import Clock, RunQuery, RunStore, RuntimeStatus
 from minisched.worker import protocol
 
 log = structlog.get_logger(__name__)
 
-# After the grace, a guard gets this long to prove that its tree is gone; then the server does it itself.
-_GUARD_PATIENCE_S = 15.0
 _STORE_PATIENCE_S = 1.0
 _LAUNCHER_LOOK_S = 1.0
 # The longest time until something is noticed that nobody told us.
 _LOOK_AGAIN_S = 5.0
-
-
-@dataclass(slots=True)
-class _Watched:
-    """A run whose guard lives, or has ended and is not written down yet."""
-
-    run: Run
-    guard: ProcessIdentity | None
-    pidfd: int | None
-    stop_sent: bool = False
-    give_up_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +92,12 @@ class Supervisor:
     ) -> None:
         self._runs = runs
         self._directories = directories
-        self._launcher_of = launcher_of
-        self._launchers: dict[str, Launcher] = {}
-        self._default_runtime = default_runtime
+        self._launchers = LauncherSet(launcher_of, default_runtime)
         self._job_of = job_of
         self.options = options
         self._clock = clock
         self._on_finished = on_finished
-        self._watched: dict[str, _Watched] = {}
+        self._watched: dict[str, Watched] = {}
         self._unspawned = Handovers()
         self._selector = selectors.DefaultSelector()
         self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -130,7 +116,7 @@ class Supervisor:
     def start(self) -> None:
         """Account for every run that an earlier server left behind, warm the default runtime, then begin to claim."""
         self._look_at_running()
-        self._launcher(self._default_runtime).ensure()
+        self._launchers.ensure()
         self.healthy = True
         self._thread.start()
 
@@ -152,10 +138,9 @@ class Supervisor:
         os.eventfd_write(self._wake_fd, 1)
         if self._thread.ident is not None:
             self._thread.join()
-        for launcher in self._launchers.values():
-            launcher.close()
+        self._launchers.close()
         for watched in self._watched.values():
-            _close(watched.pidfd)
+            watched.close()
         self._selector.close()
         os.close(self._wake_fd)
 
@@ -172,18 +157,14 @@ class Supervisor:
         return True
 
     def live_counters(self, run_id: str) -> list[Document]:
-        record = self._directories.record(run_id, protocol.PROGRESS_FILE) or {}
-        return list(record.get("steps") or [])
+        return live_counters(run_id, self._directories)
 
     def connect(self, runtime: str) -> LauncherClient:
         """A connection of the caller's own to the runtime's launcher. Raises OrchestratorUnavailable."""
-        launcher = self._launchers.get(runtime)
-        if launcher is None:
-            raise OrchestratorUnavailable(f"The runtime {runtime} was not started.", hint="Try again.")
-        return launcher.connect()
+        return self._launchers.connect(runtime)
 
     def statuses(self) -> list[RuntimeStatus]:
-        return [launcher.status() for launcher in list(self._launchers.values())]
+        return self._launchers.statuses()
 
     # --- the loop ---------------------------------------------------------------------------------------------------
 
@@ -212,40 +193,35 @@ class Supervisor:
                 os.eventfd_read(self._wake_fd)
             else:
                 self._selector.unregister(key.fd)
-                self._watched[key.data].give_up_at = 0.0
-        for launcher in list(self._launchers.values()):
-            launcher.check()
+                self._watched[key.data].has_ended()
+        self._launchers.check()
         self._settle_all()
         self._look_at_running()
         self._spawn_claimed()
         if not self._draining and (events or time.monotonic() >= self._poll_at):
             self._poll_at = time.monotonic() + self.options.poll_s
             self._claim_all()
-            self._launcher(self._default_runtime).ensure()
+            self._launchers.ensure()
             if not events:
                 self._ensure_launchers_of_queue()
 
     def _spawn_claimed(self) -> None:
         for run in self._unspawned.due():
-            if self._is_able(run.runtime or self._default_runtime):
+            if self._launchers.is_able(run.runtime):
                 self._spawn(run)
 
     def _claim_all(self) -> None:
         while self.running() < self.options.slots:
-            able = [name for name in self._launchers if self._is_able(name)]
+            able = self._launchers.able()
             claimed = self._runs.claim(slots=self.options.slots, runtimes=able) if able else None
             if claimed is None:
                 break
             self._spawn(claimed)
 
-    def _is_able(self, runtime: str) -> bool:
-        """Ready to run, or known to be broken: then its runs are told so instead of waiting for ever."""
-        return self._launcher(runtime).state in ("ready", "failed")
-
     def _ensure_launchers_of_queue(self) -> None:
         """Start the launchers, other than the default runtime's, that queued runs wait for."""
         for run in self._runs.search(RunQuery(states=(RunState.QUEUED,), limit=20)):
-            self._launcher(run.runtime or self._default_runtime).ensure()
+            self._launchers.ensure(run.runtime)
 
     def _spawn(self, run: Run) -> None:
         if not self._unspawned.begin(run):
@@ -259,8 +235,7 @@ class Supervisor:
             raise
 
     def _hand_over(self, run: Run) -> None:
-        name = run.runtime or self._default_runtime
-        launcher = self._launcher(name)
+        name, launcher = self._launchers.name_of(run.runtime), self._launchers.of(run.runtime)
         if launcher.client is None:
             text = f"The runtime {name} cannot run anything: {launcher.problem}"
             self._finish(run, outcome(RunState.FAILED, RunReason.IMPORT_FAILED, text))
@@ -320,14 +295,11 @@ class Supervisor:
 
     def _watch(self, run: Run, guard: ProcessIdentity | None) -> None:
         self._unspawned.drop(run.id)
-        pidfd = processes.open_pidfd(guard) if guard else None
-        watched = _Watched(run, guard, pidfd)
-        self._watched[run.id] = watched
-        if pidfd is None:
-            watched.give_up_at = 0.0
+        watched = self._watched[run.id] = Watched.of(run, guard)
+        if watched.pidfd is None:
             os.eventfd_write(self._wake_fd, 1)
         else:
-            self._selector.register(pidfd, selectors.EVENT_READ, run.id)
+            self._selector.register(watched.pidfd, selectors.EVENT_READ, run.id)
 
     # --- the end of a run -------------------------------------------------------------------------------------------
 
@@ -346,24 +318,13 @@ class Supervisor:
         self._look_again_at = now + _LOOK_AGAIN_S
 
     def _pass_on(self, run: Run, stop: StopRequest) -> None:
-        """Tell the guard once; one that does not manage is helped after its patience."""
-        watched = self._watched.get(run.id)
-        if watched is not None and not watched.stop_sent:
-            watched.run = run
-            self._send_stop(watched)
+        if (watched := self._watched.get(run.id)) is not None:
+            watched.stop(run, grace_s=self.options.grace_s)
         elif run.id in self._unspawned and self._seal(run):
             self._finish(run, stopped_in_queue(stop))
 
-    def _send_stop(self, watched: _Watched) -> None:
-        watched.stop_sent = True
-        if watched.pidfd is not None:
-            processes.send_signal(watched.pidfd, signal.SIGTERM)
-            processes.send_signal(watched.pidfd, signal.SIGCONT)
-        if watched.give_up_at is None:
-            watched.give_up_at = time.monotonic() + self.options.grace_s + _GUARD_PATIENCE_S
-
     def _settle_all(self) -> None:
-        for watched in [w for w in self._watched.values() if w.give_up_at is not None]:
+        for watched in [watched for watched in self._watched.values() if watched.is_due()]:
             try:
                 self._settle(watched)
             except StoreUnavailable:
@@ -371,44 +332,29 @@ class Supervisor:
             except Exception:
                 # A loop boundary: a run whose end nobody understands must not keep the others from theirs.
                 log.exception("run.not_settled", run_id=watched.run.id)
-                watched.give_up_at = time.monotonic() + _GUARD_PATIENCE_S
+                watched.be_patient()
 
-    def _settle(self, watched: _Watched) -> None:
+    def _settle(self, watched: Watched) -> None:
         """Write the end of a run whose guard has ended, or whose guard's time is over."""
-        assert watched.give_up_at is not None
-        if time.monotonic() < watched.give_up_at:
-            return
-        run = watched.run
-        exit_record = self._directories.record(run.id, protocol.EXIT_FILE)
-        left: set[int] = set()
-        if exit_record is None or exit_record.get("pids_left"):
-            roots = {watched.guard.pid} if watched.guard and processes.is_alive(watched.guard) else set()
-            _, left = processes.sweep(run.id, roots)
-        if left:
-            log.error("run.processes_left", run_id=run.id, pids=sorted(left))
-            watched.give_up_at = time.monotonic() + _GUARD_PATIENCE_S
+        if left := processes_left(watched, self._directories):
+            log.error("run.processes_left", run_id=watched.run.id, pids=sorted(left))
+            watched.be_patient()
             return
         try:
-            run = self._runs.get(run.id)
+            run = self._runs.get(watched.run.id)
         except RunNotFound:
             self._forget(watched)
             return
-        decided = classify(
-            exit_record=exit_record,
-            result=self._directories.record(run.id, protocol.RESULT_FILE),
-            stop=run.stop,
-            last_counters=self.live_counters(run.id),
-            disk_problem=None if exit_record else self._directories.problem(run.id),
-        )
+        decided = outcome_of(run, self._directories)
         failpoints.reach("after_exit_before_finish")
         self._finish(run, decided)
         self._forget(watched)
 
-    def _forget(self, watched: _Watched) -> None:
+    def _forget(self, watched: Watched) -> None:
         self._watched.pop(watched.run.id, None)
         if watched.pidfd is not None and watched.pidfd in self._selector.get_map():
             self._selector.unregister(watched.pidfd)
-        _close(watched.pidfd)
+        watched.close()
 
     def _finish(self, run: Run, decided: Outcome) -> None:
         try:
@@ -431,11 +377,6 @@ class Supervisor:
             self._ended.notify_all()
         self._on_finished(finished)
 
-    def _launcher(self, name: str) -> Launcher:
-        if name not in self._launchers:
-            self._launchers[name] = self._launcher_of(name)
-        return self._launchers[name]
-
     def _is_terminal(self, run_id: str) -> bool:
         try:
             return self._runs.get(run_id).is_terminal
@@ -445,8 +386,3 @@ class Supervisor:
 
 def _is_full(error: Exception) -> bool:
     return isinstance(error, DiskFull) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-
-
-def _close(fd: int | None) -> None:
-    if fd is not None:
-        os.close(fd)

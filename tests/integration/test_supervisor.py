@@ -119,7 +119,7 @@ def test_a_killed_guard_takes_the_run_with_it_and_is_accounted_for(node: Supervi
 
 
 def test_a_stopped_guard_does_not_keep_a_run_from_ending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("minisched.executor.supervisor._GUARD_PATIENCE_S", 0.5)
+    monkeypatch.setattr("minisched.executor.watched._GUARD_PATIENCE_S", 0.5)
     node = SupervisedNode(tmp_path, grace_s=0.2)
     node.start()
     run = node.enqueue("ignore_term")
@@ -135,7 +135,7 @@ def test_a_stopped_guard_does_not_keep_a_run_from_ending(tmp_path: Path, monkeyp
 def test_a_dead_launcher_is_replaced_and_its_runs_go_on(node: SupervisedNode) -> None:
     run = node.enqueue("hang")
     running(node, run)
-    first = node.supervisor._launchers["default"].client
+    first = node.supervisor._launchers.of("default").client
     assert first is not None
     os.kill(first.process.pid, signal.SIGKILL)
     # The next run needs a launcher that does not exist any more.
