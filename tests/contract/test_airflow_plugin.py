@@ -274,7 +274,17 @@ def test_one_line_per_problem_and_no_values(plugin: Plugin) -> None:
         ({"pipelineType": "policyAgent"}, "policyAgent pipelines have no workflow"),
         ({"service": None}, "Missing parameter 'name' in 'service'"),
         ({"airflowConfig": {"scheduleInterval": "61 * * * *"}}, "airflowConfig.scheduleInterval"),
-        ({"openMetadataServerConnection": {"secretsManagerLoader": "airflow"}}, "there is no Airflow here"),
+        (
+            {"airflowConfig": {"maxActiveRuns": "s3cr3t"}},
+            "Invalid parameter value for 'maxActiveRuns' in 'airflowConfig'",
+        ),
+        ({"airflowConfig": {"workflowTimeout": 1e300}}, "Invalid parameter value for 'workflowTimeout'"),
+        ({"openMetadataServerConnection": {"hostPort": "s3cr3t"}}, "Invalid parameter value for 'hostPort'"),
+        ({"openMetadataServerConnection": {"type": "OpenMetadata"}}, "Missing parameter 'hostPort'"),
+        (
+            {"openMetadataServerConnection": {"hostPort": "http://om/api", "secretsManagerLoader": "airflow"}},
+            "there is no Airflow here",
+        ),
     ],
 )
 def test_what_cannot_run_is_refused_in_words_and_the_old_deployment_stays(
@@ -569,7 +579,8 @@ def test_an_application_is_run_by_its_pipeline(plugin: Plugin) -> None:
     answer = plugin.java.post("run_application", {"name": "SomeApp", "pipelines": [reference]})
     assert answer.status_code == 200, answer.text
     assert f"[{name}] has been triggered" in answer.json()["message"]
-    refused(plugin.java.post("run_application", {"name": "OtherApp"}), 404)
+    for other in ({"name": "OtherApp"}, {"pipelines": 5}, {"pipelines": [1, None]}):
+        refused(plugin.java.post("run_application", other), 404)
 
 
 # --- without a password -----------------------------------------------------------------------------------------------

@@ -126,9 +126,9 @@ class Operations:
     def _run_application(self, call: Call) -> Answer:
         """An App: its first pipeline that is deployed, else the pipeline that has its name."""
         application = call.document("run an application")
-        references = [entry for entry in application.get("pipelines") or [] if isinstance(entry, dict)]
-        for reference in [*references, application]:
-            name = reference.get("name")
+        listed = application.get("pipelines")
+        for reference in [*(listed if isinstance(listed, list) else []), application]:
+            name = reference.get("name") if isinstance(reference, dict) else None
             if not isinstance(name, str) or not name:
                 continue
             code, body = self._run(name, RunOptions(requested_by=self._caller))

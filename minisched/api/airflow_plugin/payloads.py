@@ -15,6 +15,9 @@ from minisched.domain.pipeline import PIPELINE_TYPES, Document
 
 _LONGEST_NAME = 256
 
+# By property: whether it must be there, and what it must be.
+Rules = dict[str, tuple[bool, Callable[[Any], bool]]]
+
 
 def check_pipeline(document: Document) -> None:
     """Raises InvalidPipelineConfig."""
@@ -26,6 +29,7 @@ def check_pipeline(document: Document) -> None:
 def check_automation(document: Document) -> None:
     """Raises InvalidInput."""
     _refuse(_problems(document, _AUTOMATION), InvalidInput)
+    _refuse(_problems_of_connection(document), InvalidInput)
     _check_loader(document)
 
 
@@ -34,7 +38,7 @@ def _refuse(problems: Iterator[str], error: type[InvalidInput]) -> None:
         raise error("\n".join(found))
 
 
-def _problems(document: Document, rules: dict[str, tuple[bool, Callable[[Any], bool]]]) -> Iterator[str]:
+def _problems(document: Document, rules: Rules) -> Iterator[str]:
     for name, (required, is_valid) in rules.items():
         value = document.get(name)
         if value is None and required:
@@ -48,6 +52,17 @@ def _problems_within(document: Document) -> Iterator[str]:
         yield "Missing parameter 'config' in 'sourceConfig'"
     if document["pipelineType"] != "application" and not (document.get("service") or {}).get("name"):
         yield "Missing parameter 'name' in 'service'"
+    yield from _problems_in(document, "airflowConfig", _AIRFLOW_CONFIG)
+    yield from _problems_of_connection(document)
+
+
+def _problems_of_connection(document: Document) -> Iterator[str]:
+    if document.get("openMetadataServerConnection"):
+        yield from _problems_in(document, "openMetadataServerConnection", _CONNECTION)
+
+
+def _problems_in(document: Document, name: str, rules: Rules) -> Iterator[str]:
+    return (f"{problem} in '{name}'" for problem in _problems(document[name], rules))
 
 
 def _check_loader(document: Document) -> None:
@@ -71,6 +86,15 @@ def _is_name(value: Any) -> bool:
         return False
 
 
+def _is_count(value: Any) -> bool:
+    """What a database's integer holds."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
+
+
+def _is_http_url(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(("http://", "https://"))
+
+
 def _is_uuid(value: Any) -> bool:
     try:
         return isinstance(value, str) and str(UUID(value)) == value.lower()
@@ -78,8 +102,7 @@ def _is_uuid(value: Any) -> bool:
         return False
 
 
-# Property: whether it must be there, and what it must be.
-_PIPELINE: dict[str, tuple[bool, Callable[[Any], bool]]] = {
+_PIPELINE: Rules = {
     "id": (True, _is_uuid),
     "name": (True, _is_name),
     "fullyQualifiedName": (False, lambda value: isinstance(value, str)),
@@ -91,7 +114,17 @@ _PIPELINE: dict[str, tuple[bool, Callable[[Any], bool]]] = {
     "enabled": (False, lambda value: isinstance(value, bool)),
     "loggerLevel": (False, lambda value: isinstance(value, str)),
 }
-_AUTOMATION: dict[str, tuple[bool, Callable[[Any], bool]]] = {
+# What we read of it ourselves; the schedule is judged where schedules are.
+_AIRFLOW_CONFIG: Rules = {
+    "maxActiveRuns": (False, _is_count),
+    "workflowTimeout": (False, _is_count),
+}
+_CONNECTION: Rules = {
+    "hostPort": (True, _is_http_url),
+    "securityConfig": (False, _is_object),
+    "sslConfig": (False, _is_object),
+}
+_AUTOMATION: Rules = {
     "id": (False, _is_uuid),
     "name": (True, _is_name),
     "workflowType": (True, lambda value: isinstance(value, str)),
