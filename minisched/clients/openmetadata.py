@@ -37,7 +37,7 @@ class OpenMetadataReporter:
             if response.status_code == httpx.codes.BAD_REQUEST and run.state is RunState.STOPPED:
                 # Servers before 1.12 do not know the word (contract §4.9).
                 response = client.put(path, json={**final_status(run, row), "pipelineState": RunState.FAILED.value})
-            checked(response)
+            document_of(checked(response))  # a page in HTML, with 200, is no receipt
 
 
 def final_status(run: Run, row: Document | None) -> Document:

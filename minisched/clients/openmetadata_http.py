@@ -11,6 +11,7 @@ from functools import cache
 
 import httpx
 
+from minisched.clients.bounded_transport import BoundedTransport
 from minisched.domain.errors import EntityNotFound, OrchestratorRejected, OrchestratorUnavailable
 from minisched.domain.pipeline import Document
 
@@ -19,7 +20,7 @@ _MOST_CLIENTS = 8
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds to wait for a connection and between two bytes of an answer."""
+    """Seconds to wait for a connection, and for the whole of an answer."""
 
     connect_s: float
     read_s: float
@@ -53,10 +54,12 @@ class KeptClients:
                 self.close()
             token = (connection.get("securityConfig") or {}).get("jwtToken")
             headers = {"Authorization": f"Bearer {token}"} if token else {}
-            timeout = httpx.Timeout(self._timeouts.read_s, connect=self._timeouts.connect_s)
-            self._clients[key] = httpx.Client(
-                base_url=base, headers=headers, timeout=timeout, verify=_verify(connection)
+            timeouts = self._timeouts
+            timeout = httpx.Timeout(timeouts.read_s, connect=timeouts.connect_s)
+            transport = BoundedTransport(
+                base, ssl_context=_tls_rules(connection), total_s=timeouts.connect_s + timeouts.read_s
             )
+            self._clients[key] = httpx.Client(base_url=base, headers=headers, timeout=timeout, transport=transport)
         return self._clients[key]
 
 
@@ -68,15 +71,27 @@ def openmetadata_client(connection: Document, timeouts: Timeouts) -> Iterator[ht
 
 
 def checked(response: httpx.Response) -> httpx.Response:
-    """The response when it is a success. Raises EntityNotFound, OrchestratorRejected (token) or …Unavailable."""
+    """The response when it is a success. Raises EntityNotFound, OrchestratorRejected (token) or …Unavailable.
+
+    A 404 that is not in OpenMetadata's own form comes from something before it, and may be over in a moment.
+    """
     if response.is_success:
         return response
     text = f"OpenMetadata answered {response.status_code} to {response.request.method} {response.request.url.path}"
-    if response.status_code == httpx.codes.NOT_FOUND:
+    if response.status_code == httpx.codes.NOT_FOUND and _is_json(response):
         raise EntityNotFound(text)
     if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         raise OrchestratorRejected(text, hint="Deploy the pipeline again so that it carries a valid bot token.")
     raise OrchestratorUnavailable(text)
+
+
+def _is_json(response: httpx.Response) -> bool:
+    """OpenMetadata's own answers are; a page in HTML comes from something before it that knows nothing of entities."""
+    try:
+        response.json()
+    except ValueError:
+        return False
+    return True
 
 
 def document_of(response: httpx.Response) -> Document | None:
@@ -85,18 +100,28 @@ def document_of(response: httpx.Response) -> Document | None:
         return None
     try:
         body = response.json()
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # bytes that are no text, too
         raise OrchestratorUnavailable("OpenMetadata answered something that is not JSON") from error
     return body if isinstance(body, dict) else None
 
 
-def _verify(connection: Document) -> ssl.SSLContext | bool:
+def _tls_rules(connection: Document) -> ssl.SSLContext | None:
     """no-ssl: the system's authorities; ignore: nothing is checked; validate: the connection's own authority."""
+    if not str(connection["hostPort"]).startswith("https:"):
+        return None
     mode = connection.get("verifySSL")
-    if mode == "ignore" or not str(connection["hostPort"]).startswith("https:"):
-        return False
+    if mode == "ignore":
+        return _unchecked()
     authority = (connection.get("sslConfig") or {}).get("caCertificate")
     return _context(authority if mode == "validate" else None)
+
+
+@cache
+def _unchecked() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 @cache

@@ -4,18 +4,47 @@ from __future__ import annotations
 
 import random
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
 
 from minisched import failpoints
-from minisched.domain.errors import MinischedError, NotFound, StoreUnavailable
+from minisched.domain.errors import MinischedError, NotFound, OrchestratorUnavailable, StoreUnavailable
+from minisched.domain.pipeline import Document
 from minisched.ports import Clock, DeploymentStore, Outbox, OutboxEntry, RunStore, StatusReporter
 
 log = structlog.get_logger(__name__)
 
 _BATCH = 50
+# How long a delivery that is under way may hold up the end of the server; it is repeated by the next one.
+_LEAVE_S = 3.0
+# A server that lets us wait for so long in vain is not asked again for the other messages of the same turn.
+_SILENT_AFTER_S = 2.0
+
+
+class _SilentServers:
+    """Those that let one message of a turn wait, so that fifty messages do not wait for each in turn."""
+
+    def __init__(self) -> None:
+        self._problems: dict[str, str] = {}
+
+    @contextmanager
+    def noticed(self, document: Document) -> Iterator[None]:
+        """Around a delivery. Raises OrchestratorUnavailable at once where an earlier one waited in vain."""
+        address = str((document.get("openMetadataServerConnection") or {}).get("hostPort") or "")
+        if address in self._problems:
+            raise OrchestratorUnavailable(self._problems[address])
+        began = time.monotonic()
+        try:
+            yield
+        except OrchestratorUnavailable as error:
+            if time.monotonic() - began > _SILENT_AFTER_S:
+                self._problems[address] = str(error)
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +87,11 @@ class OutboxSender:
         self._awake.set()
 
     def close(self) -> None:
-        """Leave after the message at hand; what is undelivered stays in the table."""
+        """Leave after the message at hand, unless it hangs; what is undelivered stays in the table."""
         self._leaving = True
         self._awake.set()
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(_LEAVE_S)
 
     def _loop(self) -> None:
         while not self._leaving:
@@ -81,15 +110,16 @@ class OutboxSender:
 
     def _deliver_due(self) -> bool:
         entries = self._outbox.due(self._clock.now(), limit=_BATCH)
+        silent = _SilentServers()
         for entry in entries:
             if self._leaving:
                 break
-            self._deliver_or_postpone(entry)
+            self._deliver_or_postpone(entry, silent)
         return bool(entries)
 
-    def _deliver_or_postpone(self, entry: OutboxEntry) -> None:
+    def _deliver_or_postpone(self, entry: OutboxEntry, silent: _SilentServers) -> None:
         try:
-            self._deliver(entry)
+            self._deliver(entry, silent)
         except StoreUnavailable:
             raise
         except MinischedError as error:
@@ -99,13 +129,14 @@ class OutboxSender:
             log.exception("outbox.not_delivered", run_id=entry.run_id)
             self._postpone(entry, f"{type(error).__name__}: {error}")
 
-    def _deliver(self, entry: OutboxEntry) -> None:
+    def _deliver(self, entry: OutboxEntry, silent: _SilentServers) -> None:
         try:
             run = self._runs.get(entry.run_id)
             deployment = self._deployments.get(run.pipeline_id)
             if deployment is not None:
                 failpoints.reach("before_outbox_put")
-                self._reporter.report(run, deployment.document)
+                with silent.noticed(deployment.document):
+                    self._reporter.report(run, deployment.document)
         except NotFound:
             # The run or its pipeline was deleted here or there: nobody is left who would listen.
             log.info("outbox.dropped", run_id=entry.run_id)

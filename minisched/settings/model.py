@@ -272,7 +272,7 @@ class OpenMetadataSettings(Section):
         default=None, description="Certificate authority in PEM form, for verify_ssl validate."
     )
     connect_timeout_s: _Positive = Field(default=5.0, description="Seconds to wait for a connection.")
-    read_timeout_s: _Positive = Field(default=30.0, description="Seconds to wait for an answer.")
+    read_timeout_s: _Positive = Field(default=30.0, description="Seconds to wait for a whole answer.")
 
     @model_validator(mode="after")
     def _validate_needs_authority(self) -> Self:
