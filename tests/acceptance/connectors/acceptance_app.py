@@ -4,7 +4,7 @@ from metadata.generated.schema.api.classification.createClassification import Cr
 from metadata.workflow.application import AppRunner
 
 
-class Marker(AppRunner):
+class Marker(AppRunner):  # type: ignore[misc]  # the package is in another interpreter
     """Leaves a classification whose name is what the app was configured, or overridden for one run, to say."""
 
     @property
