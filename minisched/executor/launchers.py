@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 import time
@@ -31,6 +32,15 @@ _STABLE_S = 60.0
 # So often a launcher may be killed while it starts before its runtime counts as broken.
 _KILLS_FORGIVEN = 2
 _RENEW_AGAIN_S = 60.0
+_LONGEST_LABEL = 40
+
+
+def label_of(runtime: str) -> str:
+    """A name for files of this runtime, which may itself be named by a long path: a socket's name has 108 bytes."""
+    label = re.sub(r"\W+", "_", runtime, flags=re.ASCII).strip("_") or "runtime"
+    if len(label) <= _LONGEST_LABEL:
+        return label
+    return f"{label[-_LONGEST_LABEL + 9 :]}_{hashlib.sha256(runtime.encode()).hexdigest()[:8]}"
 
 
 class Launcher:
@@ -53,7 +63,7 @@ class Launcher:
         self._options = options
         self._on_change = on_change
         # A runtime may be named by a path, which no file can be.
-        label = re.sub(r"\W+", "_", name).strip("_") or "runtime"
+        label = label_of(name)
         self._starter = LauncherStarter(directory, label, options)
         self._lock = threading.Lock()
         self._starts: list[threading.Thread] = []

@@ -56,6 +56,13 @@ def _split(value: object) -> object:
     return value
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _http_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -86,7 +93,14 @@ class ServerSettings(Section):
     host: str = Field(
         default="127.0.0.1",
         min_length=1,
-        description="Address to listen on. Anything but loopback lets other machines in.",
+        description="Address to listen on: one of loopback, or any other together with behind_proxy.",
+    )
+    behind_proxy: bool = Field(
+        default=False,
+        description=(
+            "Says that a proxy or a firewall lets only those in who may run code on this machine, as whoever deploys "
+            "does. Without it the server listens on loopback only."
+        ),
     )
     port: int = Field(default=8580, ge=0, le=65535, description="TCP port; 0 takes a free one.")
     public_url: _HttpUrl | None = Field(
@@ -96,6 +110,12 @@ class ServerSettings(Section):
         default=10.0, description="Seconds that open requests and log streams have to end when the server stops."
     )
     max_body_mb: int = Field(default=32, ge=1, description="Largest request body in megabytes.")
+
+    @model_validator(mode="after")
+    def _strangers_stay_out(self) -> Self:
+        if not self.behind_proxy and not _is_loopback(self.host):
+            raise ValueError("server.host is not loopback: anybody could run code here; see server.behind_proxy")
+        return self
 
 
 class DatabaseSettings(Section):

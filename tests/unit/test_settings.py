@@ -45,11 +45,11 @@ def test_defaults_need_no_file_and_no_environment(tmp_path: Path) -> None:
 
 
 def test_the_environment_wins_over_the_file_setting_by_setting(write: WriteFile) -> None:
-    file = write("server:\n  port: 9000\n  host: 0.0.0.0\nexecutor:\n  slots: 2\n")
+    file = write("server:\n  port: 9000\n  host: 127.0.0.2\nexecutor:\n  slots: 2\n")
 
     settings = load_settings(file, {"MINISCHED_SERVER__PORT": "9100", "MINISCHED_SANDBOX__ENABLED": "false"})
 
-    assert (settings.server.port, settings.server.host, settings.executor.slots) == (9100, "0.0.0.0", 2)
+    assert (settings.server.port, settings.server.host, settings.executor.slots) == (9100, "127.0.0.2", 2)
     assert settings.sandbox.enabled is False
     sources = {value.name: value.source for value in setting_values(settings)}
     assert sources["server.port"] == "env MINISCHED_SERVER__PORT"
@@ -281,9 +281,9 @@ class TestListsAndMaps:
         assert settings.host_ip == "10.0.0.1"
 
     def test_a_merge_key_brings_its_settings_along(self, write: WriteFile) -> None:
-        settings = load_settings(write("server:\n  <<: {port: 9001}\n  host: a\n"), {})
+        settings = load_settings(write("server:\n  <<: {port: 9001}\n  host: localhost\n"), {})
 
-        assert (settings.server.port, settings.server.host) == (9001, "a")
+        assert (settings.server.port, settings.server.host) == (9001, "localhost")
 
 
 class TestSecrets:
@@ -343,3 +343,16 @@ class TestWarnings:
         (warning,) = load_settings(None, {"HOME": "/h", **environ}).warnings()
 
         assert about in warning
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "example.org"])
+def test_strangers_are_kept_out_unless_somebody_says_what_keeps_them_out(host: str) -> None:
+    with pytest.raises(ConfigurationError, match="not loopback"):
+        load_settings(None, {"MINISCHED_SERVER__HOST": host})
+    allowed = {"MINISCHED_SERVER__HOST": host, "MINISCHED_SERVER__BEHIND_PROXY": "true"}
+    assert load_settings(None, allowed).server.host == host
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+def test_loopback_needs_no_more_words(host: str) -> None:
+    assert load_settings(None, {"MINISCHED_SERVER__HOST": host}).server.host == host
