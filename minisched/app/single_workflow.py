@@ -38,10 +38,11 @@ def run_workflow(
     configure_logging(settings.logging.format, "warning")
     prepare_data_dir(settings.data_dir)
     name = runtime or settings.runtime.default
-    job_id, started_at = str(uuid4()), datetime.now(UTC)
+    job_id = str(uuid4())
     launcher = LauncherFactory(settings).make(name, lambda: None)
     try:
         launcher.start()
+        started_at = datetime.now(UTC)
         with (
             _aimed(settings, config, launcher.version, sandbox=sandbox) as aimed,
             contextlib.closing(launcher.connect()) as client,

@@ -47,8 +47,13 @@ def run_job(
     """
     guard = client.spawn(job_id, directories.create(job_id, started_at), limits, job)
     tail = _Tail(directories, job_id, on_log)
-    _wait(guard, stop or threading.Event(), tail)
-    tail.read()
+    try:
+        _wait(guard, stop or threading.Event(), tail)
+        tail.read()
+    except BaseException:
+        # Nobody waits for it any more, so nothing of it may stay.
+        processes.sweep(job_id, {guard.pid})
+        raise
     exit_record = directories.record(job_id, protocol.EXIT_FILE)
     if exit_record is None:
         processes.sweep(job_id, set())
