@@ -54,7 +54,7 @@ class OutboxOptions:
     first_delay_s: float
     max_delay_s: float
     max_age_s: float
-    poll_s: float = 5.0
+    poll_s: float = 1.0
 
 
 class OutboxSender:
@@ -78,6 +78,7 @@ class OutboxSender:
         self.options = options
         self._awake = threading.Event()
         self._leaving = False
+        self._again_in_s = options.max_delay_s
         self._thread = threading.Thread(target=self._loop, name="outbox", daemon=True)
 
     def start(self) -> None:
@@ -105,12 +106,14 @@ class OutboxSender:
                 log.exception("outbox.turn_failed")
                 busy = False
             if not busy:
-                self._awake.wait(self.options.poll_s)
+                self._awake.wait(min(self.options.poll_s, self._again_in_s))
                 self._awake.clear()
 
     def _deliver_due(self) -> bool:
         entries = self._outbox.due(self._clock.now(), limit=_BATCH)
         silent = _SilentServers()
+        if entries:
+            self._again_in_s = self.options.max_delay_s
         for entry in entries:
             if self._leaving:
                 break
@@ -149,5 +152,6 @@ class OutboxSender:
         delay_s = min(self.options.first_delay_s * 2 ** min(entry.attempts, 20), self.options.max_delay_s)
         # Half of the delay is random, so that a returning server is not met by everybody at once.
         delay_s *= 0.5 + random.random() / 2  # noqa: S311 - jitter, not a secret
+        self._again_in_s = min(self._again_in_s, delay_s)
         self._outbox.postpone(entry.id, error=why, next_at=now + timedelta(seconds=delay_s), dead=dead)
         log.warning("outbox.postponed", run_id=entry.run_id, error=why, delay_s=round(delay_s, 1), dead=dead)

@@ -107,3 +107,18 @@ def test_nobody_listening_is_an_error_to_be_tried_again() -> None:
         pass
     with pytest.raises(OrchestratorUnavailable, match="does not answer"):
         report(server)
+
+
+def test_a_page_is_no_receipt() -> None:
+    answer = answers(b"", put=(200, b"<html>sign in</html>"))
+    with scripted_server(answer) as server, pytest.raises(OrchestratorUnavailable, match="not JSON"):
+        report(server)
+    assert [asked.method for asked in server.asked] == ["GET", "PUT"]
+
+
+def test_a_page_that_says_not_found_is_not_openmetadatas_word() -> None:
+    with (
+        scripted_server(lambda _: (404, b"<html>no such host</html>")) as server,
+        pytest.raises(OrchestratorUnavailable),
+    ):
+        report(server)
