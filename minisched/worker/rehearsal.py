@@ -6,12 +6,13 @@ spent while nobody waits. The launcher does the same before its first fork, so t
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import socket
 from typing import Any
 
-from . import run_log, surroundings
+from . import pipeline_config, run_log, surroundings
 from .execution import execute
 from .progress import Progress
 from .redaction import Redactor
@@ -19,6 +20,13 @@ from .result import Result
 from .stopping import StopSwitch
 
 _JOB = {"task": "workflow", "config": {"workflowConfig": {"securityConfig": {"jwtToken": "not a token"}}}}
+
+_PIPELINES = (
+    {"pipelineType": "application", "sourceConfig": {"config": {"type": "Application", "appConfig": {}}}},
+    {"pipelineType": "metadata", "sourceConfig": {"config": {"type": "DatabaseMetadata"}}},
+)
+_SERVICE = {"id": "0", "type": "databaseService", "name": "rehearsal", "serviceType": "Mysql"}
+_CONNECTION = {"hostPort": "http://rehearsal/api", "securityConfig": {"jwtToken": "not a token"}}
 
 
 class _Nothing:
@@ -48,6 +56,10 @@ def rehearse() -> None:
     for handler in logging.getLogger().handlers:
         handler.format(record)
     surroundings.set_environment({})
+    for pipeline in _PIPELINES:
+        with contextlib.suppress(Exception):  # a line without such pipelines has nothing to rehearse
+            named = dict(pipeline, name="rehearsal", service=_SERVICE, openMetadataServerConnection=_CONNECTION)
+            pipeline_config.build(named, pipeline_config.server_connection(named, None), "0", "", lambda: _SERVICE, {})
     result = Result("rehearsal")
     ours, theirs = socket.socketpair()
     progress = Progress("rehearsal", "", redactor)
