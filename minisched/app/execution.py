@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from minisched import __version__
+from minisched.domain.secrets import is_secret_key
 from minisched.executor.launcher_client import SpawnLimits
 from minisched.executor.launcher_start import LauncherOptions, RuntimeSpec
 from minisched.executor.launchers import Launcher
@@ -33,7 +34,8 @@ class LauncherFactory:
             recycle_after_runs=settings.launcher.recycle_after_runs,
             python_path=tuple(str(path) for path in runtime.python_path),
             preload=tuple(sorted({path.partition(":")[0] for path in runtime.workflow_classes.values()})),
-            environment=runtime.environment,
+            # Anybody of our user can read a launcher's environment; what is secret reaches runs in their jobs.
+            environment={name: value for name, value in runtime.environment.items() if not is_secret_key(name)},
         )
 
     def make(self, name: str, on_change: Callable[[], None]) -> Launcher:

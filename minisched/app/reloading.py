@@ -19,6 +19,7 @@ RELOADABLE = frozenset(
         "executor.automation_timeout_s",
         "executor.drain",
         "executor.drain_wait_s",
+        "executor.log_limit_mb",
         "executor.memory_limit_mb",
         "executor.nice",
         "executor.open_files",

@@ -34,7 +34,7 @@ class JobBuilder:
         if deployment is None:
             raise PipelineNotFound(f"The pipeline {run.pipeline_fqn} was deleted before its run started.")
         pipeline = self._complete(deployment.document)
-        remember_secrets(secret_values(pipeline))
+        remember_secrets(secret_values([pipeline, run.overrides]))
         return {
             **self._common(run.id),
             "task": "pipeline",

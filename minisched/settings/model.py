@@ -249,7 +249,13 @@ class RuntimeSettings(Section):
     workflow_classes: dict[str, str] = Field(
         default_factory=dict, description="Workflow class by pipelineType, as module:Class, instead of the usual one."
     )
-    environment: dict[str, str] = Field(default_factory=dict, description="Environment variables of every run.")
+    environment: dict[str, str] = Field(
+        default_factory=dict,
+        description=(
+            "Environment variables of every run. A value under a name that says password, secret, token or the like "
+            "is treated as a secret: programs that a run starts see it, launchers do not."
+        ),
+    )
 
     @field_validator("workflow_classes")
     @classmethod
