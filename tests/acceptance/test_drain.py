@@ -63,7 +63,7 @@ def test_runs_are_waited_for_and_the_server_answers_meanwhile(tmp_path: Path) ->
         server.started(run_id)
         server.process.terminate()
         wait_until(lambda: server.http.get("/health/ready").status_code == 503)
-        assert server.http.get("/health/live").status_code == 200
+        wait_until(lambda: "line 25" in server.run_log(run_id), timeout_s=30)
         assert server.run(run_id)["state"] == "running"
         assert server.wait_for_death() == 0
         assert_nothing_is_left(server)

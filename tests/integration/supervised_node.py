@@ -86,7 +86,9 @@ class SupervisedNode:
         """Ids of the runs that have files."""
         return [path.name for path in (self.data / "runs").glob("*/*")]
 
-    def enqueue(self, behaviour: str | None = None, *, timeout_s: int | None = None, **options: Any) -> Run:
+    def enqueue(
+        self, behaviour: str | None = None, *, timeout_s: int | None = None, wake: bool = True, **options: Any
+    ) -> Run:
         """A queued run of a stand-in workflow that behaves like this."""
         pipeline = str(uuid4())
         source = {"behaviour": behaviour, **options}
@@ -104,7 +106,8 @@ class SupervisedNode:
             overrides={"task": "workflow", "workflow": "metadata", "config": {"source": source}},
         )
         self.runs.enqueue(run)
-        self.supervisor.wake()
+        if wake:
+            self.supervisor.wake()
         return run
 
     def ended(self, run: Run, timeout_s: float = 30.0) -> Run:

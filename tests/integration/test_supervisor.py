@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from minisched.domain.errors import StoreUnavailable
 from minisched.domain.outcome import stopped_in_queue
-from minisched.domain.run import Run, RunReason, RunState, StopRequest
+from minisched.domain.run import Outcome, Run, RunReason, RunState, StopRequest
+from minisched.executor.run_directory import RunDirectories
+from minisched.executor.watched import outcome_of as understood
 from minisched.worker import protocol
 from tests.integration.launcher_process import alive, pids_with
 from tests.integration.supervised_node import SupervisedNode
@@ -169,6 +173,64 @@ def test_a_run_that_was_claimed_and_never_handed_over_is_started_after_the_resta
     node.start()
     assert node.ended(run).state is RunState.SUCCESS
     node.close()
+
+
+def test_nothing_is_claimed_and_nothing_answers_before_every_run_is_known(tmp_path: Path) -> None:
+    node = SupervisedNode(tmp_path)
+    node.start()
+    run = node.enqueue("hang")
+    running(node, run)
+    wait_until(lambda: node.runs.get(run.id).process)
+    node.supervisor.close()
+    node.supervisor = node._supervisor()
+    node.supervisor._thread = threading.Thread(target=lambda: None)
+    node.supervisor.start()
+    assert node.supervisor.running() == 1
+    kill_guard(node, run.id)
+    node.close()
+
+
+def test_what_nobody_told_it_is_found_in_the_table(node: SupervisedNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("minisched.executor.supervisor._LOOK_AGAIN_S", 0.1)
+    node.supervisor.drain()
+    # A claim whose answer was lost on its way, and a wish whose messenger died.
+    run = node.enqueue("hang", wake=False)
+    assert node.runs.claim(slots=10, runtimes=["default"]) is not None
+    running(node, run)
+    wish = StopRequest(at=datetime.now(UTC), by="ada", why="enough")
+    node.runs.request_stop([run.id], wish, stopped_in_queue(wish))
+    assert node.ended(run).state is RunState.STOPPED
+
+
+def test_a_database_that_goes_away_while_a_run_is_handed_over_costs_it_nothing(node: SupervisedNode) -> None:
+    build, failures = node.job_of, iter(range(3))
+
+    def unavailable(run: Run) -> dict[str, object]:
+        if next(failures, None) is not None:
+            raise StoreUnavailable("The database does not answer.")
+        return build(run)
+
+    node.job_of = unavailable
+    assert node.ended(node.enqueue()).state is RunState.SUCCESS
+
+
+def test_a_run_whose_end_nobody_understands_does_not_keep_others_from_theirs(
+    node: SupervisedNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = node.enqueue("hang")
+    pids = running(node, odd)
+
+    def outcome_of(run: Run, directories: RunDirectories) -> Outcome:
+        if run.id == odd.id:
+            raise ValueError("this is not a record")
+        return understood(run, directories)
+
+    monkeypatch.setattr("minisched.executor.watched._GUARD_PATIENCE_S", 0.3)
+    monkeypatch.setattr("minisched.executor.supervisor.outcome_of", outcome_of)
+    os.kill(pids["guard"], signal.SIGKILL)
+    assert node.ended(node.enqueue()).state is RunState.SUCCESS
+    monkeypatch.setattr("minisched.executor.supervisor.outcome_of", understood)
+    assert node.ended(odd).reason is RunReason.ABANDONED
 
 
 def test_more_runs_than_slots_wait_their_turn(node: SupervisedNode) -> None:
