@@ -67,16 +67,20 @@ def _forms(value: str) -> Iterator[str]:
     """The value as it is, each long line of it, and how URLs, JSON and Python spell it."""
     lines = [line for line in value.splitlines() if len(line) >= 2 * MIN_SECRET_LENGTH] if "\n" in value else []
     for text in (value, *lines):
-        for form in (
-            text,
-            quote(text),
-            quote(text, safe=""),
-            quote_plus(text),
-            json.dumps(text)[1:-1],
-            repr(text)[1:-1],
-        ):
+        for form in (text, quote(text), quote(text, safe=""), quote_plus(text), *_quoted(text)):
             if len(form.strip()) >= MIN_SECRET_LENGTH:
                 yield form
+
+
+def _quoted(text: str) -> Iterator[str]:
+    """Inside JSON or a Python literal, and such a text inside another."""
+    for inner in _literals(text):
+        yield inner
+        yield from _literals(inner)
+
+
+def _literals(text: str) -> tuple[str, str, str]:
+    return json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], repr(text)[1:-1]
 
 
 _secrets = SecretRegistry()

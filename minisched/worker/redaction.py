@@ -25,6 +25,8 @@ _PUBLIC_KEYS = frozenset(
 )
 _SECRET_SUBTREES = frozenset({"appPrivateConfig", "extraHeaders"})
 _LONG_LINE = 20
+# Looks the same wherever it stands.
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*\Z")
 
 
 def is_secret_key(key: str) -> bool:
@@ -76,12 +78,20 @@ class Redactor:
 
 
 def _forms(value: str) -> Iterator[str]:
-    """As it is, as part of a URL, inside JSON or a repr; a key of several lines also line by line."""
+    """As it is, as part of a URL, inside JSON or a repr, or such a text inside another; long lines on their own too."""
     yield value
+    if _PLAIN.match(value):
+        return
+    yield quote(value)
     yield quote(value, safe="")
     yield quote_plus(value)
-    yield json.dumps(value)[1:-1]
-    yield repr(value)[1:-1]
+    for inner in _quoted(value):
+        yield inner
+        yield from _quoted(inner)
     for line in value.splitlines():
         if len(line.strip()) >= _LONG_LINE:
             yield line.strip()
+
+
+def _quoted(text: str) -> tuple[str, str, str]:
+    return json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], repr(text)[1:-1]
