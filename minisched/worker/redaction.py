@@ -68,6 +68,10 @@ class Redactor:
         """The text without secrets."""
         return text if self._pattern is None else self._pattern.sub(MASK, text)
 
+    def forms(self) -> list[bytes]:
+        """What must not be seen, as it is written, the longest first."""
+        return sorted((form.encode("utf-8", "backslashreplace") for form in self._forms), key=len, reverse=True)
+
     def clean_document(self, node: Any) -> Any:
         """A JSON document without secrets in its strings."""
         if isinstance(node, dict):

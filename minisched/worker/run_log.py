@@ -19,18 +19,34 @@ _FAILURES_KEPT = 20
 logger = logging.getLogger("minisched")
 
 
+class _Counted(io.FileIO):
+    """Knows how much was written through it."""
+
+    total = 0
+
+    def write(self, data: Any, /) -> int:
+        count = super().write(data)
+        self.total += count or 0
+        return count
+
+
 class CleanStream(io.TextIOWrapper):
     """Text to a descriptor, at once so that no death loses any of it, secrets removed before they leave the process."""
 
     def __init__(self, fd: int, redactor: Redactor) -> None:
-        raw = io.BufferedWriter(io.FileIO(fd, "w", closefd=False))
-        super().__init__(raw, encoding="utf-8", errors="backslashreplace")
+        self._file = _Counted(fd, "w", closefd=False)
+        super().__init__(io.BufferedWriter(self._file), encoding="utf-8", errors="backslashreplace")
         self._redactor = redactor
 
     def write(self, text: str) -> int:
         super().write(self._redactor.clean(text))
         self.flush()
         return len(text)
+
+    @property
+    def total(self) -> int:
+        """Bytes that have left the process."""
+        return self._file.total
 
 
 class _Format(logging.Formatter):
@@ -88,6 +104,11 @@ def flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
+
+
+def written() -> int:
+    """Bytes that came into the log through our own streams, as far as they are still in place."""
+    return sum(stream.total for stream in (sys.stdout, sys.stderr) if isinstance(stream, CleanStream))
 
 
 def say(text: str, *arguments: Any) -> None:

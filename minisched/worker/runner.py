@@ -11,7 +11,7 @@ import os
 import socket
 from typing import Any
 
-from . import causes, kernel, memory, protocol, rehearsal, run_log, runner_link, surroundings, tasks
+from . import causes, kernel, memory, protocol, rehearsal, run_log, runner_link, scrubbing, surroundings, tasks
 from .errors import CannotRun
 from .progress import Progress
 from .redaction import Redactor
@@ -134,6 +134,9 @@ class Run:
                 code = protocol.EXIT_NO_RESULT
         logging.shutdown()
         run_log.flush()
+        with contextlib.suppress(OSError):
+            log = os.path.join(self._run_dir, protocol.LOG_FILE)
+            scrubbing.scrub(log, run_log.written(), self._redactor.forms())
         return code
 
     def _tell_guard(self) -> bool:

@@ -124,6 +124,10 @@ def test_the_runs_had_something_to_tell(planted: Planted) -> None:
         assert log.count(b"*********") > least
         assert b"'GREETING': 'hello'" in log
         assert b"'WAREHOUSE_PASSWORD': '*********'" in log
+        # What came past the streams is looked through at the end: in place, so that every byte keeps its offset.
+        for told in (b"straight: {", b"behind: {", b"told by a program: **********"):
+            assert told in log
+        assert b"*" * len(CANARIES["environment"].encode()) + b"\n" in log
     assert b'"serviceConnection"' in planted.told(known_to_sandbox)
 
 

@@ -188,6 +188,8 @@ def tell_everything(workflow):
         logging.getLogger("metadata.Ingestion").error("config: %s", text)
     for text in _strings(workflow.config):
         print(text, quote(text), quote(text, safe=""))
+    if not workflow.options.get("then_hang"):
+        _tell_past_the_streams(workflow)
     source = workflow.steps[0]
     source.name = "Source of " + whole
     source.status.records.append(whole)
@@ -196,6 +198,19 @@ def tell_everything(workflow):
     if workflow.options.get("then_hang"):
         time.sleep(600)
     raise RuntimeError("cannot connect with " + whole)
+
+
+def _tell_past_the_streams(workflow):
+    """By the descriptor, by the bytes behind the stream, and by programs that inherit both and the environment."""
+    import json
+    import subprocess
+    import sys
+
+    whole = json.dumps(workflow.config, ensure_ascii=False).encode()
+    os.write(1, b"straight: " + whole + b"\n")
+    sys.stdout.buffer.write(b"behind: " + whole + b"\n")
+    sys.stdout.flush()
+    subprocess.run(["/bin/sh", "-c", "echo told by a program: $WAREHOUSE_PASSWORD; cat"], input=whole, check=True)
 
 
 def _strings(node):
