@@ -10,11 +10,13 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from minisched.worker import protocol
 from tests.acceptance.served_runs import GRACE_S, ServedRuns, served_runs
+from tests.acceptance.server_process import PIPELINES, pipeline_request
 from tests.integration.launcher_process import alive, pids_with
 from tests.waiting import wait_until
 
@@ -159,6 +161,48 @@ class TestEndsByThemselves:
         assert "SIGSEGV" in run["message"]
         assert b"Fatal Python error: Segmentation fault" in server.whole_log(run["id"])
         assert_gone(run)
+
+
+class TestTruth:
+    """What counts is what the workflow counted, whether it was told to raise or not."""
+
+    @pytest.mark.parametrize("raise_on_error", [True, False])
+    @pytest.mark.parametrize(
+        ("steps", "state", "reason"),
+        [
+            ([{"name": "S", "records": 100}], "success", "completed"),
+            ([{"name": "S", "records": 99, "failures": 1}], "partialSuccess", "completed"),
+            ([{"name": "S", "records": 1, "failures": 1}], "failed", "error"),
+            # The last batch of a sink fails when it is closed, which is after the workflow has judged itself.
+            ([{"name": "S"}, {"name": "Sink", "late_failures": 24}], "failed", "error"),
+        ],
+        ids=["none failed", "few failed", "many failed", "failed at the end"],
+    )
+    def test_failed_steps_are_never_success(
+        self, server: ServedRuns, steps: list[dict[str, Any]], state: str, reason: str, raise_on_error: bool
+    ) -> None:
+        request = pipeline_request(steps=steps, reports_itself=True)
+        pipeline = server.deployed_as({**request, "raiseOnError": raise_on_error})
+        run = server.ended(server.trigger(pipeline))
+        assert (run["state"], run["reason"]) == (state, reason)
+        assert [step["errors"] for step in run["steps"]] == [
+            step.get("failures", 0) + step.get("late_failures", 0) for step in steps
+        ]
+        assert bool(run["message"])
+        assert bool(run.get("hint")) == (state != "success")
+        heard = server.http.get(
+            f"{PIPELINES}/{quote(pipeline['fullyQualifiedName'], safe='')}/pipelineStatus/{run['id']}"
+        ).json()
+        assert heard["pipelineState"] == state
+
+    @pytest.mark.parametrize(
+        ("behaviour", "text"), [("raise_error", "it broke with nothing"), ("system_exit", "sys.exit(0)")]
+    )
+    def test_an_error_is_told_in_its_own_words(self, server: ServedRuns, behaviour: str, text: str) -> None:
+        run = server.ended(server.begin(behaviour))
+        assert (run["state"], run["reason"]) == ("failed", "error")
+        assert text in run["message"]
+        assert run["hint"]
 
 
 class TestKilledFromOutside:

@@ -83,6 +83,20 @@ def test_the_end_of_a_run_means(
     assert (decided.state, decided.reason) == (state, reason)
 
 
+def test_the_table_has_every_reason() -> None:
+    """But for one that the supervisor gives before there are any facts."""
+    assert {row[-1] for row in TABLE} == set(RunReason) - {RunReason.SPAWN_FAILED}
+
+
+@pytest.mark.parametrize(("exit_record", "result", "stop", "state", "reason"), TABLE)
+def test_every_end_has_a_sentence_and_what_is_not_success_a_hint(
+    exit_record: Any, result: Any, stop: StopRequest | None, state: RunState, reason: RunReason
+) -> None:
+    decided = classify(exit_record=exit_record, result=result, stop=stop)
+    assert decided.message
+    assert decided.hint or decided.state is RunState.SUCCESS
+
+
 def test_a_failure_carries_the_words_of_the_workflow_and_its_hint() -> None:
     decided = classify(exit_record=exit_record(exit_code=1), result=FAILED, stop=None)
     assert (decided.message, decided.hint) == ("wrong password", "look")
