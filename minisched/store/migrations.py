@@ -69,12 +69,12 @@ def upgrade(url: str) -> str:
 
     Raises ConfigurationError when the database is newer than this version, or not ours.
     """
-    with closing(open_database(url)) as database:
-        _refuse_newer(_revision(database))
-        with migrating(database) as connection:
-            config = _config()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+    with closing(open_database(url)) as database, migrating(database) as connection:
+        # Asked under the lock: before it, tables of another's unfinished upgrade look like a stranger's.
+        _refuse_newer(_revision_of(connection))
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
     return head()
 
 
@@ -149,19 +149,23 @@ def _migrating_sqlite(connection: Connection) -> Iterator[Connection]:
 
 
 def _migrating_server(connection: Connection, dialect: str) -> Iterator[Connection]:
-    with connection.begin():
-        if dialect == "postgresql":
+    if dialect == "postgresql":
+        with connection.begin():
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": advisory_key(_LOCK)})
             yield connection
-            return
-        name = {"name": f"minisched.{connection.engine.url.database}"[:64]}
-        wait = {**name, "wait_s": _MYSQL_LOCK_WAIT_S}
-        if connection.execute(text("SELECT GET_LOCK(:name, :wait_s)"), wait).scalar_one() != 1:
-            raise StoreUnavailable("Another process is upgrading the database.", hint="Try again later.")
-        try:
+        return
+    name = {"name": f"minisched.{connection.engine.url.database}"[:64]}
+    wait = {**name, "wait_s": _MYSQL_LOCK_WAIT_S}
+    if connection.execute(text("SELECT GET_LOCK(:name, :wait_s)"), wait).scalar_one() != 1:
+        raise StoreUnavailable("Another process is upgrading the database.", hint="Try again later.")
+    connection.commit()
+    try:
+        with connection.begin():
             yield connection
-        finally:
-            connection.execute(text("SELECT RELEASE_LOCK(:name)"), name)
+    finally:
+        # After the commit: who gets the lock next must see the new revision with the new tables.
+        connection.execute(text("SELECT RELEASE_LOCK(:name)"), name)
+        connection.commit()
 
 
 def refuse_downgrade(revision: str) -> NoReturn:
@@ -188,13 +192,17 @@ def _script_location() -> Path:
 
 def _revision(database: Database) -> str | None:
     with database.read() as connection:
-        revision = MigrationContext.configure(connection).get_current_revision()
-        if revision is None and set(inspect(connection).get_table_names()) & set(metadata.tables):
-            raise ConfigurationError(
-                "The database has tables of the same names that minisched did not make.",
-                field="database.url",
-                hint="Give minisched a database of its own.",
-            )
+        return _revision_of(connection)
+
+
+def _revision_of(connection: Connection) -> str | None:
+    revision = MigrationContext.configure(connection).get_current_revision()
+    if revision is None and set(inspect(connection).get_table_names()) & set(metadata.tables):
+        raise ConfigurationError(
+            "The database has tables of the same names that minisched did not make.",
+            field="database.url",
+            hint="Give minisched a database of its own.",
+        )
     return revision
 
 
