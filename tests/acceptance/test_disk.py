@@ -166,36 +166,6 @@ class TestRunDirectories:
         assert "could not be started" in run["message"]
         assert ready(server)
 
-    def test_a_run_directory_that_was_deleted_under_its_run(self, server: ServedRuns) -> None:
-        run_id = server.begin("hang")
-        pid, guard = server.note(run_id, "main"), server.guard(run_id)
-        shutil.rmtree(server.run_dir(run_id))
-        run = server.stop_run(run_id)
-        assert (run["state"], run["reason"]) == ("stopped", "stop_requested")
-        assert run["evidence"]["exit"]["pids_left"] == 0
-        assert_gone(run, pid, guard)
-        assert server.whole_log(run_id) == b""
-
-    def test_all_run_directories_deleted(self, server: ServedRuns) -> None:
-        run_id = server.begin("hang")
-        pid, guard = server.note(run_id, "main"), server.guard(run_id)
-        for day in (server.data / "runs").iterdir():
-            shutil.rmtree(day)
-        os.kill(pid, 9)
-        run = server.ended(run_id)
-        assert (run["state"], run["reason"]) == ("failed", "signal")
-        assert_gone(run, pid, guard)
-
-    def test_a_guard_that_died_with_the_directory_is_explained(self, server: ServedRuns) -> None:
-        run_id = server.begin("hang")
-        pid, guard = server.note(run_id, "main"), server.guard(run_id)
-        shutil.rmtree(server.run_dir(run_id))
-        os.kill(guard, 9)
-        run = server.ended(run_id)
-        assert (run["state"], run["reason"]) == ("failed", "abandoned")
-        assert "its run directory is gone" in run["message"]
-        assert_gone(run, pid, guard)
-
 
 class TestDataDirectory:
     """The whole data directory, database included."""
@@ -225,6 +195,51 @@ class TestDataDirectory:
         assert_runs_work(server)
         left = [one for one in server.runs() if one["state"] not in ("success", "failed", "stopped")]
         wait_until(lambda: all(server.run(one["id"])["state"] in ("success", "failed") for one in left), timeout_s=20)
+
+
+class TestDeleted:
+    """Somebody tidies up under a running server; that takes no other disk."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def one_server(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedRuns]:
+        with served_runs(tmp_path_factory.mktemp("deleted")) as runs:
+            yield runs
+
+    @pytest.fixture
+    def server(self, one_server: ServedRuns) -> Iterator[ServedRuns]:
+        yield one_server
+        assert_runs_work(one_server)
+
+    def test_a_run_directory_that_was_deleted_under_its_run(self, server: ServedRuns) -> None:
+        run_id = server.begin("hang")
+        pid, guard = server.note(run_id, "main"), server.guard(run_id)
+        shutil.rmtree(server.run_dir(run_id))
+        run = server.stop_run(run_id)
+        assert (run["state"], run["reason"]) == ("stopped", "stop_requested")
+        assert run["evidence"]["exit"]["pids_left"] == 0
+        assert_gone(run, pid, guard)
+        assert server.whole_log(run_id) == b""
+
+    def test_all_run_directories_deleted(self, server: ServedRuns) -> None:
+        run_id = server.begin("hang")
+        pid, guard = server.note(run_id, "main"), server.guard(run_id)
+        for day in (server.data / "runs").iterdir():
+            shutil.rmtree(day)
+        os.kill(pid, 9)
+        run = server.ended(run_id)
+        assert (run["state"], run["reason"]) == ("failed", "signal")
+        assert_gone(run, pid, guard)
+
+    def test_a_guard_that_died_with_the_directory_is_explained(self, server: ServedRuns) -> None:
+        run_id = server.begin("hang")
+        pid, guard = server.note(run_id, "main"), server.guard(run_id)
+        shutil.rmtree(server.run_dir(run_id))
+        os.kill(guard, 9)
+        run = server.ended(run_id)
+        assert (run["state"], run["reason"]) == ("failed", "abandoned")
+        assert "its run directory is gone" in run["message"]
+        assert_gone(run, pid, guard)
 
     def test_the_directory_of_launchers_is_deleted(self, server: ServedRuns) -> None:
         shutil.rmtree(server.data / "launchers")
