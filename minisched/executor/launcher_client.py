@@ -67,7 +67,7 @@ _REFUSALS: dict[str, type[OrchestratorRejected]] = {
 class LauncherClient:
     """A connection to a living launcher. Raises OrchestratorUnavailable when it does not answer in time or is gone."""
 
-    def __init__(self, path: Path, *, timeout_s: float = 5.0) -> None:
+    def __init__(self, path: Path, *, timeout_s: float = 4.0) -> None:
         self.spawned = 0  # runs that were started over this connection
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.settimeout(timeout_s)

@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 _FIRST_BACKOFF_S = 1.0
 _LONGEST_BACKOFF_S = 60.0
 # A launcher that lived so long was a good one; what ends it is a new story.
-_STABLE_S = 60.0
+_STABLE_S = 10.0
 # So often a launcher may be killed while it starts before its runtime counts as broken.
 _KILLS_FORGIVEN = 2
 _RENEW_AGAIN_S = 60.0
