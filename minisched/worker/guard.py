@@ -54,7 +54,8 @@ class Guard:
         self._ended_by = "itself"
         self._runner_status: int | None = None
         self._max_rss_kb = 0
-        self._oom_kills = processes.oom_kills()
+        self._oom_kills = processes.RecentOomKills()
+        self._oom_killed = 0
 
     # --- start ----------------------------------------------------------------------------------------------------
 
@@ -115,6 +116,7 @@ class Guard:
             if self._runner_status is not None:
                 return None
             self._learn_from_runner()
+            self._oom_kills.look()
             exceeded = self._limits.exceeded(self._escalation.pids_seen)
             if exceeded is not None:
                 return exceeded
@@ -138,6 +140,7 @@ class Guard:
                 return True
             if pid == self._runner_pid:
                 self._runner_status = status
+                self._oom_killed = self._oom_kills.count()
                 self._max_rss_kb = usage.ru_maxrss
 
     def _wait_for_child(self, timeout_s: float) -> None:
@@ -188,7 +191,7 @@ class Guard:
             "max_rss_kb": self._max_rss_kb,
             "user_s": round(usage.ru_utime, 3),
             "system_s": round(usage.ru_stime, 3),
-            "oom_kills": processes.oom_kills() - self._oom_kills,
+            "oom_kills": self._oom_killed,
         }
         record.update(self._limits.as_record(self._max_rss_kb))
         record.update(self._escalation.as_record())

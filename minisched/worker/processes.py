@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import AbstractSet
 
 from .protocol import RUN_MARK, RUN_TITLE
 
 _DEAD = b"ZX"
+_OOM_LOOK_S = 1.0
 
 
 def _read(path: str, size: int = 4096) -> bytes:
@@ -92,6 +94,25 @@ def _words(pid: int, name: str) -> list[bytes]:
             return [word.rstrip(b" ") for word in file.read().split(b"\0")]
     except OSError:
         return []
+
+
+class RecentOomKills:
+    """How often the kernel has killed for want of memory within the last seconds, on the whole machine: what happened
+    earlier has nothing to do with a process that dies now."""
+
+    def __init__(self) -> None:
+        self._before = self._last = oom_kills()
+        self._looked_at = time.monotonic()
+
+    def look(self) -> None:
+        """Call it often; it does something once a second."""
+        now = time.monotonic()
+        if now - self._looked_at >= _OOM_LOOK_S:
+            self._before, self._last, self._looked_at = self._last, oom_kills(), now
+
+    def count(self) -> int:
+        """Since the look before the last one, so that a kill which that one has just seen still counts."""
+        return oom_kills() - self._before
 
 
 def oom_kills() -> int:

@@ -169,6 +169,9 @@ def _is_right(run: dict[str, Any], killed: set[str], *, stopped: bool) -> bool:
         reasons.add("stop_requested")
     if "runner" in killed:
         reasons.add("signal")
+        if ((run.get("evidence") or {}).get("exit") or {}).get("oom_kills"):
+            # The kernel was killing somebody at that very moment; nobody can tell whom.
+            reasons.add("out_of_memory")
     if "guard" in killed:
         reasons.add("abandoned")
     return run.get("reason") in reasons
