@@ -129,7 +129,7 @@ def _problems_of(
     if directory is not None:
         yield from _left_behind(name, directory)
     killed = _killed_of(directory, history)
-    if not _is_right(run, killed, stopped=run["id"] in history.stopped):
+    if run.get("reason") not in _right_reasons(directory, killed, stopped=run["id"] in history.stopped):
         yield f"{name} has the wrong end; killed of it: {killed}"
     if heard is not None and set(heard.ends_of(run["id"])) != {run["state"]}:
         yield f"{name} was told to OpenMetadata as {heard.ends_of(run['id'])}"
@@ -162,16 +162,17 @@ def _killed_of(directory: Path | None, history: History) -> set[str]:
     return {what for what, process in processes.items() if (process["pid"], process["start_ticks"]) in history.killed}
 
 
-def _is_right(run: dict[str, Any], killed: set[str], *, stopped: bool) -> bool:
-    """Whether the end can be explained: by itself, by a stop that was asked for, or by a kill that hit the run."""
+def _right_reasons(directory: Path | None, killed: set[str], *, stopped: bool) -> set[str]:
+    """What explains an end: that it came by itself, a stop that was asked for, or a kill that hit the run."""
     reasons = {"completed"}
     if stopped:
         reasons.add("stop_requested")
     if "runner" in killed:
         reasons.add("signal")
-        if ((run.get("evidence") or {}).get("exit") or {}).get("oom_kills"):
+        exit_record = protocol.read_record(str(directory), protocol.EXIT_FILE)
+        if exit_record is not None and exit_record["oom_kills"]:
             # The kernel was killing somebody at that very moment; nobody can tell whom.
             reasons.add("out_of_memory")
     if "guard" in killed:
         reasons.add("abandoned")
-    return run.get("reason") in reasons
+    return reasons
