@@ -29,6 +29,8 @@ _DRIVERS = {
 }
 # Servers and the firewalls before them drop connections that were idle for long.
 _RECYCLE_S = 1800
+# A database host that vanishes without a word is noticed after half a minute, and not by TCP after hours.
+_VANISHED_HOST = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 4, "tcp_user_timeout": 30_000}
 _DEADLOCK_RETRIES = 3
 # How often the length of the write-ahead log is looked at.
 _WRITES_PER_LOOK = 500
@@ -209,7 +211,7 @@ def _connect_args(url: URL, busy_timeout_s: float) -> dict[str, Any]:
     seconds = max(2, math.ceil(busy_timeout_s))
     if url.get_backend_name() == "mysql":
         return {"connect_timeout": seconds, "charset": "utf8mb4"}
-    return {"connect_timeout": seconds}
+    return {"connect_timeout": seconds, **_VANISHED_HOST}
 
 
 def _lock_timeout(dialect: str, busy_timeout_s: float) -> Callable[[Any, Any], None]:
