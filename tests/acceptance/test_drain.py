@@ -42,7 +42,7 @@ def test_a_server_that_is_stopped_while_it_starts_leaves_nothing(tmp_path: Path)
 def test_runs_are_left_to_their_guards(tmp_path: Path) -> None:
     with server_process(tmp_path) as server:
         ready(server)
-        run_id = server.trigger(server.deployed("talk", lines=30, every_s=0.1))
+        run_id = server.trigger(server.deployed("talk", lines=20, every_s=0.1))
         processes = server.started(run_id)
         began = time.monotonic()
         assert server.terminate() == 0
@@ -52,18 +52,18 @@ def test_runs_are_left_to_their_guards(tmp_path: Path) -> None:
         wait_until(lambda: not processes_about(server.data), timeout_s=30)
         server.start()
         assert server.ended(run_id)["state"] == "success"
-        assert "line 29" in server.run_log(run_id)
+        assert "line 19" in server.run_log(run_id)
 
 
 def test_runs_are_waited_for_and_the_server_answers_meanwhile(tmp_path: Path) -> None:
     with server_process(tmp_path, EXECUTOR__DRAIN="wait") as server:
         ready(server)
-        pipeline = server.deployed("talk", lines=30, every_s=0.1, reports_itself=True)
+        pipeline = server.deployed("talk", lines=20, every_s=0.1, reports_itself=True)
         run_id, queued = server.trigger(pipeline), server.trigger(pipeline)
         server.started(run_id)
         server.process.terminate()
         wait_until(lambda: server.http.get("/health/ready").status_code == 503)
-        wait_until(lambda: "line 25" in server.run_log(run_id), timeout_s=30)
+        wait_until(lambda: "line 15" in server.run_log(run_id), timeout_s=30)
         assert server.run(run_id)["state"] == "running"
         assert server.wait_for_death() == 0
         assert_nothing_is_left(server)

@@ -17,7 +17,7 @@ import pytest
 from tests.acceptance.server_process import PIPELINES, ServerProcess, server_process, write_standin_runtime
 from tests.waiting import wait_until
 
-LINES = 600 if os.environ.get("MINISCHED_LONG") else 40
+LINES = 600 if os.environ.get("MINISCHED_LONG") else 25
 EVERY_S = 0.1
 HUNG_NOTICED_WITHIN_S = 5.0
 

@@ -175,9 +175,7 @@ def test_a_run_that_was_claimed_and_never_handed_over_is_started_after_the_resta
     node.close()
 
 
-def test_nothing_is_claimed_and_nothing_answers_before_every_run_is_known(tmp_path: Path) -> None:
-    node = SupervisedNode(tmp_path)
-    node.start()
+def test_nothing_is_claimed_and_nothing_answers_before_every_run_is_known(node: SupervisedNode) -> None:
     run = node.enqueue("hang")
     running(node, run)
     wait_until(lambda: node.runs.get(run.id).process)
@@ -186,8 +184,6 @@ def test_nothing_is_claimed_and_nothing_answers_before_every_run_is_known(tmp_pa
     node.supervisor._thread = threading.Thread(target=lambda: None)
     node.supervisor.start()
     assert node.supervisor.running() == 1
-    kill_guard(node, run.id)
-    node.close()
 
 
 def test_what_nobody_told_it_is_found_in_the_table(node: SupervisedNode, monkeypatch: pytest.MonkeyPatch) -> None:
