@@ -186,7 +186,7 @@ def _open_sqlite(url: URL, busy_timeout_s: float, pool_size: int, synchronous: s
         pool_timeout=busy_timeout_s,
         connect_args={"timeout": busy_timeout_s},
     )
-    sqlite.install(engine, synchronous=synchronous)
+    sqlite.install(engine, synchronous=synchronous, busy_timeout_s=busy_timeout_s)
     return Database(engine, busy_timeout_s=busy_timeout_s, path=path)
 
 

@@ -6,8 +6,11 @@ foreign keys are off until switched on, per connection; files are created readab
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from minisched.domain.errors import ConfigurationError
 # A WAL file beyond this is cut back when nobody reads; SQLite reuses it but never shrinks it by itself.
 _WAL_LIMIT_BYTES = 16 * 1024 * 1024
 _AUTOCHECKPOINT_PAGES = 1000
+_BUSY_PAUSE_S = 0.005
 _MOUNTS = Path("/proc/self/mountinfo")
 
 # WAL keeps its index in shared memory, which two hosts do not share.
@@ -44,11 +48,23 @@ def prepare_file(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         refuse_network_file_system(path.parent)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        if not path.exists():
+            _create(path)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if path.stat().st_mode & 0o077:
             path.chmod(0o600)
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be used: {error.strerror}.", field="database.url") from error
+
+
+def _create(path: Path) -> None:
+    # Only a new file is opened here: closing an existing one would drop the locks that other connections of this
+    # process hold on it.
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def refuse_network_file_system(directory: Path, mounts: Path = _MOUNTS) -> None:
@@ -84,13 +100,13 @@ def _unescaped(mount_point: str) -> str:
     return mount_point
 
 
-def install(engine: Engine, *, synchronous: str) -> None:
+def install(engine: Engine, *, synchronous: str, busy_timeout_s: float) -> None:
     """Make each connection of this engine one that can be trusted, and each transaction a real one.
 
     Transactions of connections with the execution option `minisched_write` take the writer's lock at once: a read that
     turns into a write later is refused without waiting when somebody wrote between.
     """
-    event.listen(engine, "connect", lambda connection, _: _configure(connection, synchronous))
+    event.listen(engine, "connect", lambda connection, _: _configure(connection, synchronous, busy_timeout_s))
     event.listen(engine, "begin", _begin)
 
 
@@ -99,12 +115,12 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _configure(connection: Any, synchronous: str) -> None:
+def _configure(connection: Any, synchronous: str, busy_timeout_s: float) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     try:
         # The first statement that reads the file: refuses what is no database.
-        _expect(cursor, "PRAGMA journal_mode=WAL", "wal")
+        _write_ahead(cursor, busy_timeout_s)
         cursor.execute(f"PRAGMA synchronous={synchronous}")
         cursor.execute("PRAGMA foreign_keys=ON")
         _expect(cursor, "PRAGMA foreign_keys", 1)
@@ -113,6 +129,18 @@ def _configure(connection: Any, synchronous: str) -> None:
     except BaseException:
         connection.close()
         raise
+
+
+def _write_ahead(cursor: Any, busy_timeout_s: float) -> None:
+    """Two that make a new file a WAL database at once meet in a lock for which SQLite does not wait by itself."""
+    give_up = time.monotonic() + busy_timeout_s
+    while True:
+        try:
+            return _expect(cursor, "PRAGMA journal_mode=WAL", "wal")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= give_up:
+                raise
+        time.sleep(_BUSY_PAUSE_S)
 
 
 def _expect(cursor: Any, pragma: str, wanted: object) -> None:

@@ -64,6 +64,26 @@ def test_a_file_that_others_can_read_is_closed_to_them(file: Path, sqlite_url: s
     assert file.stat().st_mode & 0o777 == 0o600
 
 
+def test_many_make_the_same_new_file_a_database(tmp_path: Path) -> None:
+    def first_look(_: int) -> str:
+        with closing(open_database(url)) as opened, opened.read() as connection:
+            return str(connection.exec_driver_sql("PRAGMA journal_mode").scalar_one())
+
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(20):
+            url = f"sqlite:///{tmp_path / f'{number}.db'}"
+            assert set(pool.map(first_look, range(8))) == {"wal"}
+
+
+def test_opening_it_again_drops_no_lock_of_this_process(database: Database, file: Path, sqlite_url: str) -> None:
+    leave_wal = f"import sqlite3; sqlite3.connect({str(file)!r}, timeout=0).execute('PRAGMA journal_mode=DELETE')"
+    with database.read() as connection:
+        connection.execute(text("SELECT 1"))
+        with closing(open_database(sqlite_url)):
+            refused = subprocess.run([sys.executable, "-c", leave_wal], capture_output=True, text=True, check=False)
+    assert "database is locked" in refused.stderr
+
+
 def test_read_then_write_loses_no_update(database: Database) -> None:
     with database.write() as connection:
         connection.execute(text("CREATE TABLE counter (n INTEGER)"))

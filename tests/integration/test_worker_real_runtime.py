@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -15,7 +14,6 @@ import pytest
 from minisched.worker import protocol
 from tests.integration.launcher_process import WORKER, LauncherProcess, SpawnedRun, pids_with
 from tests.integration.openmetadata_stub import TOKEN, OpenMetadataStub, openmetadata_stub
-from tests.requirements_of_tests import skip_or_fail
 
 pytestmark = pytest.mark.real_runtime
 
@@ -45,21 +43,12 @@ class Slow(Good):
 """
 
 
-@pytest.fixture(scope="session")
-def runtime_python() -> str:
-    """The interpreter of a runtime that has the package."""
-    python = os.environ.get("MINISCHED_TEST_RUNTIME")
-    if not python:
-        skip_or_fail("MINISCHED_TEST_RUNTIME does not name the interpreter of an ingestion runtime")
-    return python
-
-
 @pytest.fixture(scope="module")
-def launcher(runtime_python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LauncherProcess]:
+def launcher(real_runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LauncherProcess]:
     directory = tmp_path_factory.mktemp("real")
     (directory / "apps_of_test.py").write_text(_APPS)
     launcher = LauncherProcess(
-        directory, "--path", str(directory), "--linger-s", "30", python=runtime_python, timeout_s=180
+        directory, "--path", str(directory), "--linger-s", "30", python=str(real_runtime), timeout_s=180
     )
     yield launcher
     launcher.close()
@@ -335,8 +324,8 @@ class TestAutomation:
         assert openmetadata.patches[-1][1]["value"] == "Failed"
 
 
-def test_inspect_names_every_workflow_module(runtime_python: str) -> None:
-    output = subprocess.run([runtime_python, str(WORKER), "inspect"], check=True, capture_output=True).stdout
+def test_inspect_names_every_workflow_module(real_runtime: Path) -> None:
+    output = subprocess.run([str(real_runtime), str(WORKER), "inspect"], check=True, capture_output=True).stdout
     found = json.loads(output)
 
     assert found["modules"]["metadata.workflow.metadata"] is None
