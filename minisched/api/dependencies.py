@@ -12,7 +12,7 @@ from litestar.di import Provide
 from minisched.api.airflow_plugin import AirflowPlugin
 from minisched.api.errors import AnyRequest
 from minisched.api.representation import EntityView
-from minisched.api.run_stream import Streams
+from minisched.api.streams import Streams
 from minisched.operations.use_cases import UseCases
 from minisched.ports import Outbox, RuntimeHealth
 
@@ -78,6 +78,7 @@ def providers(dependencies: ApiDependencies) -> dict[str, Provide]:
         "lifecycle": _always(cases.lifecycle),
         "statuses": _always(cases.statuses),
         "pipeline_logs": _always(cases.pipeline_logs),
+        "progress": _always(cases.progress),
         "runs": _always(cases.runs),
         "outbox": _always(dependencies.outbox),
         "runtimes": _always(dependencies.runtimes),

@@ -12,10 +12,8 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 import anyio
@@ -26,8 +24,8 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, HeaderParameter, QueryParameter
 from litestar.response import Stream
 
-from minisched.api.errors import TooManyStreams
 from minisched.api.representation import without_nulls
+from minisched.api.streams import Streams
 from minisched.domain.errors import InvalidInput, MinischedError
 from minisched.domain.pipeline import Document
 from minisched.domain.run import Run
@@ -43,49 +41,6 @@ _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 0.5
 _HEARTBEAT_S = 15.0
 _MOST_DIGITS = 18
-# Streams poll; they shall not take the threads that answer requests.
-_THREADS = 8
-
-
-class Streams:
-    """How many streams are open, at most `limit`, and whether they are to end because the server does.
-
-    Used from the event loop only.
-    """
-
-    def __init__(self, *, limit: int, stopping: threading.Event) -> None:
-        self._limit = limit
-        self._open = 0
-        self._stopping = stopping
-        self._threads: anyio.CapacityLimiter | None = None
-
-    @property
-    def stopping(self) -> bool:
-        return self._stopping.is_set()
-
-    @property
-    def open(self) -> int:
-        return self._open
-
-    @property
-    def threads(self) -> anyio.CapacityLimiter:
-        """Made inside the event loop, which it belongs to."""
-        if self._threads is None:
-            self._threads = anyio.CapacityLimiter(_THREADS)
-        return self._threads
-
-    def require_room(self) -> None:
-        """Raises TooManyStreams."""
-        if self._open >= self._limit:
-            raise TooManyStreams
-
-    @contextmanager
-    def one_more(self) -> Iterator[None]:
-        self._open += 1
-        try:
-            yield
-        finally:
-            self._open -= 1
 
 
 LastEventId = Annotated[

@@ -20,6 +20,7 @@ from minisched.domain.instant import to_ms
 from minisched.domain.outcome import HINTS
 from minisched.domain.pipeline import Document
 from minisched.domain.run import Run, RunState
+from minisched.operations.progress import Progress
 from minisched.operations.runs import Runs
 from minisched.ports import Outbox, OutboxEntry, RuntimeHealth, RuntimeStatus
 
@@ -46,9 +47,13 @@ def list_runs(
 
 
 @get("/runs/{run_id:str}", sync_to_thread=True, summary="Get a run")
-def get_run(run_id: FromPath[str], runs: NamedDependency[Runs]) -> Response[Document]:
+def get_run(
+    run_id: FromPath[str], runs: NamedDependency[Runs], progress: NamedDependency[Progress]
+) -> Response[Document]:
     """Everything that is known of it; `steps` are live counters while it runs."""
-    return Response(_whole_run(runs.get(run_id), runs))
+    run = runs.get(run_id)
+    metrics = shown(progress.metrics_of(run.id))
+    return Response(_whole_run(run, runs) | without_nulls(operationMetrics=metrics))
 
 
 @post(

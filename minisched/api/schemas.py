@@ -58,11 +58,13 @@ Milliseconds = Annotated[int, Field(ge=0, le=_LATEST_MS)]
 JsonObject = Annotated[dict[str, Any], AfterValidator(check_json)]
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """Strict, without unknown properties, and without values in its errors."""
+
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True, frozen=True)
 
 
-class EntityReference(_Body):
+class EntityReference(Body):
     """Points to another entity (contract §4.5); the id and the type are enough."""
 
     id: Id
@@ -76,7 +78,7 @@ class EntityReference(_Body):
     href: Text | None = None
 
 
-class AirflowConfig(_Body):
+class AirflowConfig(Body):
     """Schedule and limits of a pipeline (contract §4.2). Durations are seconds; a null schedule is on demand."""
 
     pausePipeline: bool | None = None  # noqa: N815
@@ -95,13 +97,13 @@ class AirflowConfig(_Body):
     email: Annotated[str, Field(max_length=320, pattern=r"^[^@\s]+@[^@\s]+$"), AfterValidator(check_text)] | None = None
 
 
-class SourceConfig(_Body):
+class SourceConfig(Body):
     """What the workflow does (contract §4.8); the runtime's own models check it when the pipeline is deployed."""
 
     config: JsonObject = Field(default_factory=dict)
 
 
-class CreateIngestionPipeline(_Body):
+class CreateIngestionPipeline(Body):
     """The body of POST and PUT (contract §4.4). `owner` is the form that OpenMetadata had before `owners`."""
 
     name: Name
@@ -135,7 +137,7 @@ class CreateIngestionPipeline(_Body):
         return document
 
 
-class PatchedIngestionPipeline(_Body):
+class PatchedIngestionPipeline(Body):
     """An entity after a patch: what a patch may change is checked, the rest is the server's and undone or refused."""
 
     displayName: Annotated[str, Field(max_length=512), AfterValidator(check_text)] | None = None  # noqa: N815
@@ -194,7 +196,7 @@ class JsonPatch(RootModel[Annotated[list[PatchOperation], Field(max_length=1000)
         return [operation.model_dump(by_alias=True, exclude_unset=True) for operation in self.root]
 
 
-class StepFailure(_Body):
+class StepFailure(Body):
     model_config = ConfigDict(extra="allow")  # newer lines add fields; a lost status would be worse
 
     name: Text
@@ -202,7 +204,7 @@ class StepFailure(_Body):
     stackTrace: Text | None = None  # noqa: N815
 
 
-class StepSummary(_Body):
+class StepSummary(Body):
     """Counters of one step of a workflow (contract §4.3)."""
 
     model_config = ConfigDict(extra="allow")
@@ -216,7 +218,7 @@ class StepSummary(_Body):
     failures: list[StepFailure] | None = None
 
 
-class PipelineStatus(_Body):
+class PipelineStatus(Body):
     """How a run fares, as its workflow reports it (contract §4.3). Times are epoch milliseconds."""
 
     runId: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(check_text)]  # noqa: N815
@@ -232,7 +234,7 @@ class PipelineStatus(_Body):
         return check_json_body(self.model_dump(exclude_none=True, exclude_unset=True))
 
 
-class Restore(_Body):
+class Restore(Body):
     id: Id
 
 
@@ -240,14 +242,14 @@ class PipelineIds(RootModel[Annotated[list[Id], Field(max_length=10_000)]]):
     model_config = ConfigDict(strict=True, hide_input_in_errors=True, frozen=True)
 
 
-class TriggerOptions(_Body):
+class TriggerOptions(Body):
     """What one run does differently: shallow merges over `appConfig` and `sourceConfig.config`."""
 
     appConfigOverride: JsonObject | None = None  # noqa: N815
     sourceConfigOverride: JsonObject | None = None  # noqa: N815
 
 
-class StopOptions(_Body):
+class StopOptions(Body):
     """Why a run is to end; it stays with the run."""
 
     why: Annotated[str, Field(max_length=500), AfterValidator(check_text)] = "a person asked for it"

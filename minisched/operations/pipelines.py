@@ -118,6 +118,12 @@ class Pipelines:
                 return pipeline
         raise NotFound(f"{entity.ENTITY_TYPE} instance for {pipeline_id} and version {version} not found")
 
+    def require_service(self, service_type: str, fqn: str) -> None:
+        """Raises EntityNotFound unless a pipeline belongs to this service or the catalog knows it."""
+        query = PipelineQuery(service=fqn, service_type=service_type, include="all", limit=1)
+        if not self._store.page(query).pipelines:
+            self._references.require(service_type, fqn)
+
     def deletable(self, pipeline_id: str, *, hard: bool, force: bool) -> Pipeline:
         """What `delete` would delete. Raises PipelineNotFound, InvalidInput."""
         if force and not hard:

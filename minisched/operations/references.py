@@ -41,6 +41,10 @@ class References:
         """Domains by fully qualified name, each once, as a create request names them."""
         return [_document(self._directory.resolve_by_name("domain", name)) for name in dict.fromkeys(names)]
 
+    def require(self, entity_type: str, fqn: str) -> None:
+        """There is such an entity."""
+        self._directory.resolve_by_name(entity_type, fqn)
+
     def _resolved(self, wanted: Iterable[Document], known: Sequence[Document]) -> list[Document]:
         stored = {(reference.get("id"), reference.get("type")): reference for reference in known}
         return [

@@ -8,6 +8,7 @@ from minisched.operations.editing import PipelineEditor
 from minisched.operations.lifecycle import Lifecycle
 from minisched.operations.pipeline_logs import PipelineLogs
 from minisched.operations.pipelines import Pipelines, ValidateSchedule
+from minisched.operations.progress import Progress
 from minisched.operations.reconciling import Reconciliation
 from minisched.operations.runs import Runs
 from minisched.operations.statuses import Statuses
@@ -30,6 +31,7 @@ class UseCases:
     lifecycle: Lifecycle
     statuses: Statuses
     pipeline_logs: PipelineLogs
+    progress: Progress
     runs: Runs
     reconciliation: Reconciliation
 
@@ -61,6 +63,7 @@ def use_cases(
         lifecycle=Lifecycle(editor=editor, client=client, statuses=status_cases),
         statuses=status_cases,
         pipeline_logs=PipelineLogs(editor=editor, client=client, runs=runs),
+        progress=Progress(editor=editor, runs=runs, clock=clock),
         reconciliation=Reconciliation(editor=editor, pipelines=pipelines, deployments=deployments, client=client),
         runs=Runs(runs=runs, logs=logs, executor=executor, pipelines=pipelines, deployments=deployments, clock=clock),
     )

@@ -12,6 +12,8 @@ PipelineId = Annotated[str, PathParameter(name="pipeline_id", description="The p
 Fqn = Annotated[str, PathParameter(name="fqn", description="The fully qualified name, percent-encoded.")]
 IdOrFqn = Annotated[str, PathParameter(name="pipeline", description="The pipeline's id or its FQN, percent-encoded.")]
 
+RunId = Annotated[str, PathParameter(name="run_id", description="The run's id, a UUID.")]
+
 Fields = Annotated[
     str | None,
     QueryParameter(name="fields", description="Comma-separated: owners, domains, pipelineStatuses, …; `*` is all."),
