@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
 
 from minisched.domain.run import RunState
 from minisched.store.tables import runs
@@ -22,19 +22,19 @@ _RUNNING = (
 )
 
 
-def next_claimable(connection: Connection, *, slots: int, runtimes: Sequence[str]) -> str | None:
-    """The id of the run to claim; None when every slot is taken or every queued run is held back."""
+def next_claimable(connection: Connection, *, slots: int, runtimes: Sequence[str]) -> Row[Any] | None:
+    """The run to claim; None when every slot is taken or every queued run is held back."""
     running = connection.execute(_RUNNING).all()
     if sum(row.running for row in running) >= slots:
         return None
     statement = (
-        select(runs.c.id)
+        select(runs)
         .where(runs.c.state == RunState.QUEUED.value, runs.c.stop_at_ms.is_(None))
         .where(*_within_limits(running), *_executable_by(runtimes))
         .order_by(runs.c.priority, runs.c.enqueued_ms, runs.c.id)
         .limit(1)
     )
-    return connection.execute(statement).scalar_one_or_none()
+    return connection.execute(statement).one_or_none()
 
 
 def _within_limits(running: Sequence[Any]) -> list[ColumnElement[bool]]:

@@ -52,6 +52,7 @@ class Database:
         self.path = path
         self._busy_timeout_s = busy_timeout_s
         self._writing = engine.execution_options(minisched_write=True)
+        self._writing_lazily = engine.execution_options(minisched_write=True, minisched_durable=False)
         # SQLite has one writer at a time: waiting here is fair and free, waiting in SQLite is a loop of sleeps.
         self._turn = threading.Lock() if path is not None else None
         self._writes = 0
@@ -69,10 +70,16 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """A transaction that writes, durable when the block ends. Never open one inside another of the same thread."""
+    def write(self, *, durable: bool = True) -> Iterator[Connection]:
+        """A transaction that writes. Never open one inside another of the same thread.
+
+        When the block ends it survives the death of every process; when it is `durable`, a power cut too.
+        """
+        writing = self._writing if durable else self._writing_lazily
         try:
-            with translated(), self._own_turn(), self._writing.begin() as connection:
+            with translated(), self._own_turn(), writing.begin() as connection:
+                if not durable and self.dialect == "postgresql":
+                    connection.execute(text("SET LOCAL synchronous_commit TO off"))
                 yield connection
         except StoreUnavailable:
             self._write_failed = True
@@ -80,23 +87,23 @@ class Database:
         self._write_failed = False
         self._look_after_log()
 
-    def transact(self, work: Callable[[Connection], T]) -> T:
+    def transact(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
         """The result of `work` in a writing transaction; repeated when the database chose it to end a deadlock."""
         for _ in range(_DEADLOCK_RETRIES):
             try:
-                with self.write() as connection:
+                with self.write(durable=durable) as connection:
                     return work(connection)
             except Deadlock:
                 continue
-        with self.write() as connection:
+        with self.write(durable=durable) as connection:
             return work(connection)
 
-    def repeat(self, work: Callable[[Connection], T]) -> T:
+    def repeat(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
         """As `transact`, for work that may be done twice: once more when the connection is cut on the way."""
         try:
-            return self.transact(work)
+            return self.transact(work, durable=durable)
         except ConnectionLost:
-            return self.transact(work)
+            return self.transact(work, durable=durable)
 
     def serialize(self, connection: Connection, lock: str) -> None:
         """Until this transaction ends nobody else gets beyond this line with the same lock (one of LOCK_NAMES)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, NoReturn
 
@@ -10,7 +11,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, exists, func, insert,
 
 from minisched import failpoints
 from minisched.domain.errors import DuplicateRun, IllegalTransition, RunNotFound, StoreUnavailable
-from minisched.domain.instant import to_ms
+from minisched.domain.instant import from_ms, to_ms
 from minisched.domain.run import (
     ACTIVE_STATES,
     ALLOWED_TRANSITIONS,
@@ -81,16 +82,17 @@ class SqlRunStore:
 
     def claim(self, *, slots: int, runtimes: Sequence[str] = ()) -> Run | None:
         """As the port says; `runtimes` leaves out runs that were enqueued for another runtime."""
-        row = self._database.transact(lambda connection: self._claim(connection, slots, runtimes))
-        return None if row is None else from_row(row, self._box)
+        # Lost with the power, it is found again: the run is queued, and its directory says whether it was started.
+        return self._database.transact(lambda connection: self._claim(connection, slots, runtimes), durable=False)
 
-    def _claim(self, connection: Connection, slots: int, runtimes: Sequence[str]) -> Row[Any] | None:
+    def _claim(self, connection: Connection, slots: int, runtimes: Sequence[str]) -> Run | None:
         self._database.serialize(connection, CLAIM_LOCK)
-        while (run_id := next_claimable(connection, slots=slots, runtimes=runtimes)) is not None:
+        while (row := next_claimable(connection, slots=slots, runtimes=runtimes)) is not None:
             # Zero rows when a stop came between; then it is no longer claimable and the next one is.
-            if connection.execute(_CLAIM, {"run_id": run_id, "now_ms": to_ms(self._clock.now())}).rowcount:
+            now_ms = to_ms(self._clock.now())
+            if connection.execute(_CLAIM, {"run_id": row.id, "now_ms": now_ms}).rowcount:
                 failpoints.reach("before_claim_commit")
-                return connection.execute(_BY_ID, {"run_id": run_id}).one()
+                return replace(from_row(row, self._box), state=RunState.RUNNING, started_at=from_ms(now_ms))
         return None
 
     def mark_spawned(self, run_id: str, *, process: ProcessIdentity, runtime: str) -> None:
@@ -100,7 +102,8 @@ class SqlRunStore:
             if not _change(connection, run_id, (RunState.RUNNING,), values):
                 self._refuse(connection, run_id, "cannot get a process")
 
-        self._database.repeat(mark)
+        # The run directory says the same, and that is durable.
+        self._database.repeat(mark, durable=False)
 
     def request_stop(self, run_ids: Iterable[str], stop: StopRequest, outcome: Outcome) -> list[Run]:
         # In one order, so that two requests for the same runs never wait for each other.

@@ -104,15 +104,23 @@ def install(engine: Engine, *, synchronous: str, busy_timeout_s: float) -> None:
     """Make each connection of this engine one that can be trusted, and each transaction a real one.
 
     Transactions of connections with the execution option `minisched_write` take the writer's lock at once: a read that
-    turns into a write later is refused without waiting when somebody wrote between.
+    turns into a write later is refused without waiting when somebody wrote between. Without `minisched_durable` their
+    commit does not wait for the disk; the next one that does takes them along.
     """
     event.listen(engine, "connect", lambda connection, _: _configure(connection, synchronous, busy_timeout_s))
-    event.listen(engine, "begin", _begin)
+    event.listen(engine, "begin", lambda connection: _begin(connection, synchronous))
 
 
-def _begin(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("minisched_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+def _begin(connection: Connection, synchronous: str) -> None:
+    options = connection.get_execution_options()
+    if not options.get("minisched_write", False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    wanted = synchronous if options.get("minisched_durable", True) else "NORMAL"
+    if connection.info.setdefault("minisched_synchronous", synchronous) != wanted:
+        connection.exec_driver_sql(f"PRAGMA synchronous={wanted}")
+        connection.info["minisched_synchronous"] = wanted
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _configure(connection: Any, synchronous: str, busy_timeout_s: float) -> None:

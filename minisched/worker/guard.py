@@ -39,13 +39,22 @@ def _refusal(what: str, error: OSError) -> Refusal:
     return Refusal(protocol.REFUSED_DISK_FULL if full else protocol.REFUSED_RUN_DIR, "{}: {}".format(what, error))
 
 
+class Pair:
+    """The identities of this guard and its runner, known before there is a run."""
+
+    def __init__(self, runner_pid: int) -> None:
+        self.guard = protocol.identity(os.getpid())
+        self.runner = protocol.identity(runner_pid)
+
+
 class Guard:
     """One run, from its hand-over to its exit record."""
 
-    def __init__(self, job: dict[str, Any], runner_pid: int, runner: RunnerLink) -> None:
+    def __init__(self, job: dict[str, Any], pair: Pair, runner: RunnerLink) -> None:
         self._run_id = str(job["run_id"])
         self._run_dir = str(job["run_dir"])
-        self._runner_pid = runner_pid
+        self._pair = pair
+        self._runner_pid = runner_pid = int(pair.runner["pid"])
         self._runner = runner
         self._limits = limits.Limits(job.get("limits") or {}, runner_pid)
         self._exit_file = ExitFile(self._run_dir)
@@ -63,8 +72,8 @@ class Guard:
         """Create started.json, whole and exclusively, so that this run can never be started twice. Raises Refusal."""
         record = {
             "run_id": self._run_id,
-            "process": protocol.identity(os.getpid()),
-            "runner": protocol.identity(self._runner_pid),
+            "process": self._pair.guard,
+            "runner": self._pair.runner,
             "started_ms": self._started_ms,
         }
         draft = protocol.STARTED_FILE + "." + str(os.getpid())
@@ -207,12 +216,13 @@ def serve(launcher: socket.socket, runner_pid: int, runner: socket.socket) -> No
     """A spare guard: wait for a run, see it through, leave. The launcher's end of the socket is all it listens to."""
     signal.pthread_sigmask(signal.SIG_SETMASK, _HEARD | {signal.SIGINT, signal.SIGHUP})
     link = RunnerLink(runner)
+    pair = Pair(runner_pid)
     job, job_fd = _wait_for_run(launcher, link)
     kernel.outlive_parent()
     while signal.sigtimedwait({signal.SIGTERM}, 0) is not None:
         pass  # meant for the spare, not for the run
     try:
-        guard = _start(job, job_fd, runner_pid, link)
+        guard = _start(job, job_fd, pair, link)
     except Refusal as refusal:
         _answer(launcher, {"op": "refused", "reason": refusal.reason, "message": str(refusal)})
         return
@@ -232,14 +242,14 @@ def rehearse() -> None:
         protocol.send(ours, job, (null,))
         message, fds = protocol.receive(theirs)
         os.close(fds[0])
-        Guard(message, os.getpid(), RunnerLink(ours)).claim()
+        Guard(message, Pair(os.getpid()), RunnerLink(ours)).claim()
     os.close(null)
     ours.close()
     theirs.close()
 
 
-def _start(job: dict[str, Any], job_fd: int, runner_pid: int, runner: RunnerLink) -> Guard:
-    guard = Guard(job, runner_pid, runner)
+def _start(job: dict[str, Any], job_fd: int, pair: Pair, runner: RunnerLink) -> Guard:
+    guard = Guard(job, pair, runner)
     guard.claim()
     log_fd = guard.open_log()  # kept open: it is the guard's to look after
     message = {"run_id": job["run_id"], "run_dir": job["run_dir"], "limits": job.get("limits") or {}}

@@ -26,6 +26,7 @@ SPARE_AGE_S = 30 * 60.0
 _TICK_S = 1.0
 _SWEEP_S = 0.1
 _SPARE_RETRY_S = 5.0
+_START_S = 0.01  # a run that starts has the processors to itself, while there is a spare for the next
 _REHEARSALS = 10  # fills the interpreter's caches, and lets it specialise the code of a start
 _LEAVE_S = 2.0  # to collect the spares: an init that reaps nobody would keep them as zombies
 
@@ -66,7 +67,7 @@ class Launcher:
         self._retiring = False
         self._alone_since: float | None = time.monotonic()
         self._sweep_again = False
-        self._no_spares_before = 0.0
+        self._spare_at = 0.0  # a monotonic time: no spare is forked before it
 
     # --- loop -----------------------------------------------------------------------------------------------------
 
@@ -82,11 +83,11 @@ class Launcher:
         self._watch(self._listener, self._accept)
         while not self._may_leave():
             self._drop_old_spares()
-            events = self._selector.select(0 if self._lacks_spares() else self._pause_s())
+            events = self._selector.select(self._pause_s())
             for key, _ in events:
                 key.data()
             self._reap()
-            if not events and self._lacks_spares():
+            if not events and self._may_add_spare():
                 self._add_spare()
         self._leave()
 
@@ -94,7 +95,8 @@ class Launcher:
         self._selector.register(source, selectors.EVENT_READ, handler)
 
     def _pause_s(self) -> float:
-        return _SWEEP_S if self._sweep_again else _TICK_S
+        pause_s = _SWEEP_S if self._sweep_again else _TICK_S
+        return min(pause_s, max(0.0, self._spare_at - time.monotonic())) if self._lacks_spares() else pause_s
 
     def _woken(self, wakeup: socket.socket) -> None:
         signals = b""
@@ -248,6 +250,8 @@ class Launcher:
         spare.close()
         if answer.get("op") == "spawned":
             self._runs[spare.pid] = handover.run_id
+            if self._spares:
+                self._spare_at = time.monotonic() + _START_S
             handover.close()
             self._answer(handover.connection, {"op": "spawned", "run_id": handover.run_id, "process": spare.process})
         elif answer:
@@ -266,9 +270,11 @@ class Launcher:
     # --- spares -----------------------------------------------------------------------------------------------------
 
     def _lacks_spares(self) -> bool:
-        if self._retiring or len(self._spares) >= self._wanted_spares:
-            return False
-        return time.monotonic() >= self._no_spares_before
+        # A start that is under way is not made to wait for a fork.
+        return not (self._retiring or self._handovers) and len(self._spares) < self._wanted_spares
+
+    def _may_add_spare(self) -> bool:
+        return self._lacks_spares() and time.monotonic() >= self._spare_at
 
     def _fork(self) -> Spare:
         spare = fork_spare()
@@ -279,7 +285,7 @@ class Launcher:
         try:
             self._spares.append(self._fork())
         except (OSError, NotSingleThreaded) as error:
-            self._no_spares_before = time.monotonic() + _SPARE_RETRY_S
+            self._spare_at = time.monotonic() + _SPARE_RETRY_S
             say("no spare: {}".format(error))
 
     def _drop_old_spares(self) -> None:

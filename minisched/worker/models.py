@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Iterator
 
 WORKFLOW_SCHEMA = "metadata.generated.schema.metadataIngestion.workflow"
@@ -47,6 +48,7 @@ def pipeline_model(name: str) -> Any | None:
     return model(_PIPELINES, name)
 
 
+@lru_cache(maxsize=None)  # models are there for life, and the launcher's forks inherit what it has looked up
 def fields(model_class: Any) -> dict[str, Field]:
     """The fields of a model by the key that they have in JSON."""
     if hasattr(model_class, "model_fields"):

@@ -12,7 +12,7 @@ import time
 import warnings
 from typing import Any, Sequence
 
-from . import kernel
+from . import deferral, kernel
 from .workflows import AUTOMATIONS, WORKFLOW_CLASSES
 
 # What nearly every run imports first, beside the workflow's own module.
@@ -71,6 +71,7 @@ def preload(extra: Sequence[str]) -> Preloaded:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             started = time.monotonic()
+            deferral.defer()
             modules = import_workflows()
             workflows_work = not all(error for error in modules.values())
             for name in (*_COMPANIONS, *extra) if workflows_work else ():

@@ -23,6 +23,7 @@ import contextlib
 import json
 import os
 import socket
+from functools import lru_cache
 from typing import Any
 
 PROTOCOL = 1
@@ -139,6 +140,7 @@ def read_record(directory: str, name: str) -> dict[str, Any] | None:
     return record if isinstance(record, dict) else None
 
 
+@lru_cache(maxsize=None)
 def boot_id() -> str:
     """Names this boot of the machine: a pid and start time mean nothing after the next one."""
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:

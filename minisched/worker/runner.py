@@ -26,6 +26,9 @@ def serve(guard: socket.socket, guard_pid: int) -> None:
     surroundings.become_spare(guard_pid, guard.fileno())
     command = kernel.ShownCommand()
     rehearsal.rehearse()
+    surroundings.reseed()
+    redactor = Redactor()
+    redactor.learn({"environment": dict(os.environ)})
     _show_memory_to(guard)
     try:
         message, (job_fd, log_fd) = protocol.receive(guard)
@@ -36,7 +39,7 @@ def serve(guard: socket.socket, guard_pid: int) -> None:
     switch.install()
     surroundings.direct_output(log_fd)
     _let_forks_show_their_memory(guard)
-    os._exit(Run(message, switch, guard).run(job_fd))
+    os._exit(Run(message, switch, guard, redactor).run(job_fd))
 
 
 def _show_memory_to(guard: socket.socket) -> None:
@@ -66,13 +69,13 @@ def _let_forks_show_their_memory(guard: socket.socket) -> None:
 class Run:
     """One run in its own process."""
 
-    def __init__(self, message: dict[str, Any], switch: StopSwitch, guard: socket.socket) -> None:
+    def __init__(self, message: dict[str, Any], switch: StopSwitch, guard: socket.socket, redactor: Redactor) -> None:
         self._guard = guard
         self._run_id = str(message["run_id"])
         self._run_dir = str(message["run_dir"])
         self._limits = message.get("limits") or {}
         self._switch = switch
-        self._redactor = Redactor()
+        self._redactor = redactor
         self._result = Result(self._run_id)
         self._failures = run_log.FailureMemory()
 
@@ -92,11 +95,10 @@ class Run:
 
     def _execute(self, job_fd: int) -> None:
         job = read_job(job_fd)
-        self._redactor.learn([job, {"environment": dict(os.environ)}])
+        self._redactor.learn(job)
         surroundings.set_limits(self._limits)
         surroundings.set_environment(job.get("environment") or {})
         own_dir = surroundings.enter(self._run_id, self._run_dir)
-        surroundings.reseed()
         faulthandler.enable(file=2)
         progress = Progress(self._run_id, self._run_dir, self._redactor)
         try:
