@@ -327,6 +327,36 @@ class RunLogs(Protocol):
         """How many bytes from `offset` on are not kept any more; 0 where there are bytes, and at the end."""
 
 
+class ReceivedLogs(Protocol):
+    """Logs of runs that are not ours, as their workflows sent them (contract §3.13); by pipeline id and run id.
+
+    Bounded: of a log that is too long the rest is not kept, and of too many logs of a pipeline the oldest go.
+    """
+
+    def append(self, pipeline_id: str, run_id: str, text: str) -> None:
+        """Add to the end; opens a log that was closed. Raises StoreUnavailable when the disk takes no more."""
+
+    def close(self, pipeline_id: str, run_id: str) -> None:
+        """The workflow will send no more; idempotent, also for a log that does not exist."""
+
+    def is_closed(self, pipeline_id: str, run_id: str) -> bool: ...
+
+    def size(self, pipeline_id: str, run_id: str) -> int | None:
+        """Bytes so far; None when nothing was received."""
+
+    def read(self, pipeline_id: str, run_id: str, *, offset: int, limit: int) -> bytes:
+        """At most `limit` bytes from `offset`; empty at the end."""
+
+    def runs(self, pipeline_id: str) -> list[tuple[str, datetime]]:
+        """The runs with a log, and when each was last written to, newest first."""
+
+    def remove(self, pipeline_id: str) -> None:
+        """All logs of the pipeline are gone afterwards."""
+
+    def prune(self, *, written_before: datetime) -> int:
+        """Delete logs that nobody wrote to since; how many."""
+
+
 class Executor(Protocol):
     """Turns queued runs into processes and processes into terminal states."""
 

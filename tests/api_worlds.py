@@ -23,6 +23,7 @@ from minisched.domain.pipeline import Document
 from minisched.operations.use_cases import UseCases, use_cases
 from minisched.ports import ClientResponse, EntityRef, PipelineServiceClient
 from minisched.store import migrations
+from minisched.store.received_logs import FileReceivedLogs
 from tests.fakes import FakeAlarm, FakeExecutor, FakeRuntimes, MemoryDirectory, MemoryRunLogs, ScriptedClient
 from tests.store_kinds import Stores, sql_stores
 
@@ -107,7 +108,12 @@ def a_world(directory: Path, *, scripted: bool = False, **settings: Any) -> Iter
     database.write_bytes(_migrated())
     database.chmod(0o600)
     with sql_stores("sqlite", f"sqlite:///{database}") as stores:
-        yield _world(stores, scripted=scripted, settings=settings)
+        yield _world(
+            stores,
+            FileReceivedLogs(directory / "received_logs", lambda: 10_000_000),
+            scripted=scripted,
+            settings=settings,
+        )
 
 
 @contextmanager
@@ -118,7 +124,7 @@ def in_process(directory: Path, **settings: Any) -> Iterator[World]:
         yield world
 
 
-def _world(stores: Stores, *, scripted: bool, settings: dict[str, Any]) -> World:
+def _world(stores: Stores, received: FileReceivedLogs, *, scripted: bool, settings: dict[str, Any]) -> World:
     executor, logs, alarm = FakeExecutor(stores.runs, stores.clock), MemoryRunLogs(), FakeAlarm()
     runtimes, entities, stopping = FakeRuntimes(), a_directory(), threading.Event()
     client: PipelineServiceClient = ScriptedClient()
@@ -142,6 +148,7 @@ def _world(stores: Stores, *, scripted: bool, settings: dict[str, Any]) -> World
         deployments=stores.deployments,
         runs=stores.runs,
         logs=logs,
+        received_logs=received,
         executor=executor,
         client=client,
         directory=entities,

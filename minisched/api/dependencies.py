@@ -78,6 +78,7 @@ def providers(dependencies: ApiDependencies) -> dict[str, Provide]:
         "lifecycle": _always(cases.lifecycle),
         "statuses": _always(cases.statuses),
         "pipeline_logs": _always(cases.pipeline_logs),
+        "streamed_logs": _always(cases.streamed_logs),
         "progress": _always(cases.progress),
         "runs": _always(cases.runs),
         "outbox": _always(dependencies.outbox),

@@ -29,6 +29,7 @@ from minisched.api.streams import Streams
 from minisched.domain.errors import InvalidInput, MinischedError
 from minisched.domain.pipeline import Document
 from minisched.domain.run import Run
+from minisched.domain.utf8 import whole_characters
 from minisched.operations.runs import LogBytes, Runs
 
 _log = structlog.get_logger(__name__)
@@ -94,7 +95,7 @@ class _Tail:
         while not self._streams.stopping:
             # The state is read before the log: what a run wrote before it ended is then sent before its end.
             run, piece = await anyio.to_thread.run_sync(self._look, limiter=self._streams.threads)
-            text = piece.data if piece.is_gap else _whole_characters(piece.data, ended=run.is_terminal)
+            text = piece.data if piece.is_gap else _whole_characters(piece, ended=run.is_terminal)
             if text:
                 self._offset = piece.next_offset if piece.is_gap else self._offset + len(text)
                 yield _event(text.decode("utf-8", "replace"), offset=self._offset)
@@ -114,16 +115,10 @@ class _Tail:
         return run, self._runs.log_of(run, offset=self._offset, limit=_CHUNK_BYTES)
 
 
-def _whole_characters(data: bytes, *, ended: bool) -> bytes:
-    """Without the beginning of a character whose rest is still to come."""
-    if ended and len(data) < _CHUNK_BYTES:
-        return data
-    for length in range(1, min(3, len(data)) + 1):
-        byte = data[-length]
-        if byte & 0b1100_0000 != 0b1000_0000:  # not a continuation: a character begins here
-            expected = 2 if byte >> 5 == 0b110 else 3 if byte >> 4 == 0b1110 else 4 if byte >> 3 == 0b11110 else 1
-            return data[:-length] if expected > length else data
-    return data
+def _whole_characters(piece: LogBytes, *, ended: bool) -> bytes:
+    """A character may be cut by the end of the piece, and by what is not kept; the rest of it then never comes."""
+    full = len(piece.data) >= _CHUNK_BYTES
+    return whole_characters(piece.data, ended=not full and (ended or piece.next_offset < piece.size))
 
 
 def _end(run: Run) -> Document:

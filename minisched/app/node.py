@@ -50,6 +50,7 @@ from minisched.store.deployments import SqlDeploymentStore
 from minisched.store.engine import Database, open_database
 from minisched.store.outbox import SqlOutbox
 from minisched.store.pipelines import SqlPipelineStore
+from minisched.store.received_logs import FileReceivedLogs
 from minisched.store.runs import SqlRunStore
 from minisched.store.statuses import SqlPipelineStatusStore
 from minisched.system_clock import SystemClock
@@ -109,6 +110,7 @@ class Node:
         self._runs = SqlRunStore(self._database, self._box, self._clock)
         self._outbox = SqlOutbox(self._database)
         self._directories = RunDirectories(settings.data_dir / "runs")
+        self._received = FileReceivedLogs(settings.data_dir / "received_logs", self._largest_log)
         self._source = ConnectionSource(own_connection(settings, url))
         self._launchers = LauncherFactory(settings)
         self._supervisor = self._make_supervisor()
@@ -118,6 +120,7 @@ class Node:
         self._retention = Retention(
             runs=self._runs,
             directories=self._directories,
+            received=self._received,
             clock=self._clock,
             retention=timedelta(days=settings.executor.retention_days),
         )
@@ -269,6 +272,10 @@ class Node:
             kill_patience_s=self.settings.executor.stop_grace_s + _PROOF_S,
         )
 
+    def _largest_log(self) -> int | None:
+        largest_mb = self.settings.executor.log_limit_mb
+        return None if largest_mb is None else largest_mb * 1024 * 1024
+
     def _host_ip(self) -> str:
         return self.settings.host_ip or outgoing_address(self.settings.openmetadata.host_port or self.url)
 
@@ -287,6 +294,7 @@ class Node:
             deployments=self._deployments,
             runs=self._runs,
             logs=self._directories,
+            received_logs=self._received,
             executor=self._supervisor,
             client=client,
             directory=self._directory(),

@@ -1,4 +1,4 @@
-"""Deletes runs that ended long ago, and their files, a few at a time (R11)."""
+"""Deletes runs that ended long ago, and their files and old logs of others, a few at a time (R11)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import structlog
 
 from minisched.domain.errors import StoreUnavailable
 from minisched.executor.run_directory import RunDirectories
-from minisched.ports import Clock, RunStore
+from minisched.ports import Clock, ReceivedLogs, RunStore
 
 log = structlog.get_logger(__name__)
 
@@ -20,9 +20,18 @@ _BATCH = 200
 class Retention:
     """One thread; `retention` is the age at which a terminal run goes."""
 
-    def __init__(self, *, runs: RunStore, directories: RunDirectories, clock: Clock, retention: timedelta) -> None:
+    def __init__(
+        self,
+        *,
+        runs: RunStore,
+        directories: RunDirectories,
+        received: ReceivedLogs,
+        clock: Clock,
+        retention: timedelta,
+    ) -> None:
         self._runs = runs
         self._directories = directories
+        self._received = received
         self._clock = clock
         self.retention = retention
         self._leaving = threading.Event()
@@ -38,11 +47,13 @@ class Retention:
 
     def prune(self) -> int:
         """Delete what is due now; returns how many runs that were."""
+        too_old = self._clock.now() - self.retention
         total = 0
-        while ids := self._runs.prune(ended_before=self._clock.now() - self.retention, limit=_BATCH):
+        while ids := self._runs.prune(ended_before=too_old, limit=_BATCH):
             for run_id in ids:
                 self._directories.remove(run_id)
             total += len(ids)
+        self._received.prune(written_before=too_old)
         return total
 
     def _loop(self) -> None:

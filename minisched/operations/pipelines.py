@@ -18,7 +18,14 @@ from minisched.domain.errors import (
 from minisched.domain.pipeline import Document, Pipeline
 from minisched.operations.editing import Edited, Include, PipelineEditor, not_found
 from minisched.operations.references import References
-from minisched.ports import EntityDirectory, PipelinePage, PipelineQuery, PipelineServiceClient, PipelineStore
+from minisched.ports import (
+    EntityDirectory,
+    PipelinePage,
+    PipelineQuery,
+    PipelineServiceClient,
+    PipelineStore,
+    ReceivedLogs,
+)
 
 # Checks an airflowConfig; raises InvalidSchedule.
 ValidateSchedule = Callable[[Document], object]
@@ -51,12 +58,14 @@ class Pipelines:
         editor: PipelineEditor,
         directory: EntityDirectory,
         client: PipelineServiceClient,
+        received_logs: ReceivedLogs,
         validate_schedule: ValidateSchedule,
     ) -> None:
         self._store = store
         self._editor = editor
         self._references = References(directory)
         self._client = client
+        self._received_logs = received_logs
         self._validate_schedule = validate_schedule
 
     def create(self, request: Document, *, user: str) -> Pipeline:
@@ -196,6 +205,7 @@ class Pipelines:
             self._store.remove(stored.id)
         except PipelineNotFound:
             raise not_found(stored.id) from None
+        self._received_logs.remove(stored.id)
         return Deleted(stored, runner_skipped=runner_skipped)
 
     def _forget(self, stored: Pipeline) -> None:

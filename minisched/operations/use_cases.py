@@ -12,6 +12,7 @@ from minisched.operations.progress import Progress
 from minisched.operations.reconciling import Reconciliation
 from minisched.operations.runs import Runs
 from minisched.operations.statuses import Statuses
+from minisched.operations.streamed_logs import StreamedLogs
 from minisched.ports import (
     Clock,
     DeploymentStore,
@@ -20,6 +21,7 @@ from minisched.ports import (
     PipelineServiceClient,
     PipelineStatusStore,
     PipelineStore,
+    ReceivedLogs,
     RunLogs,
     RunStore,
 )
@@ -31,6 +33,7 @@ class UseCases:
     lifecycle: Lifecycle
     statuses: Statuses
     pipeline_logs: PipelineLogs
+    streamed_logs: StreamedLogs
     progress: Progress
     runs: Runs
     reconciliation: Reconciliation
@@ -43,6 +46,7 @@ def use_cases(
     deployments: DeploymentStore,
     runs: RunStore,
     logs: RunLogs,
+    received_logs: ReceivedLogs,
     executor: Executor,
     client: PipelineServiceClient,
     directory: EntityDirectory,
@@ -51,6 +55,7 @@ def use_cases(
 ) -> UseCases:
     """They share one editor, so that changes of a pipeline wait for each other whatever asks for them."""
     editor = PipelineEditor(store=pipelines, client=client, clock=clock)
+    run_cases = Runs(runs=runs, logs=logs, executor=executor, pipelines=pipelines, deployments=deployments, clock=clock)
     status_cases = Statuses(editor=editor, store=statuses, runs=runs, client=client, clock=clock)
     return UseCases(
         pipelines=Pipelines(
@@ -58,6 +63,7 @@ def use_cases(
             editor=editor,
             directory=directory,
             client=client,
+            received_logs=received_logs,
             validate_schedule=validate_schedule,
         ),
         lifecycle=Lifecycle(editor=editor, client=client, statuses=status_cases),
@@ -65,5 +71,8 @@ def use_cases(
         pipeline_logs=PipelineLogs(editor=editor, client=client, runs=runs),
         progress=Progress(editor=editor, runs=runs, clock=clock),
         reconciliation=Reconciliation(editor=editor, pipelines=pipelines, deployments=deployments, client=client),
-        runs=Runs(runs=runs, logs=logs, executor=executor, pipelines=pipelines, deployments=deployments, clock=clock),
+        streamed_logs=StreamedLogs(
+            editor=editor, runs=run_cases, received=received_logs, statuses=statuses, client=client
+        ),
+        runs=run_cases,
     )

@@ -13,11 +13,11 @@ from typing import Any
 import httpx
 import pytest
 
-from minisched.api.run_stream import _whole_characters
 from minisched.cli.run_log import follow_log
 from minisched.cli.server import Server
 from minisched.domain.errors import StoreUnavailable
 from minisched.domain.run import Run
+from minisched.domain.utf8 import whole_characters
 from minisched.serving import bind, serving_in_background
 from tests.api_worlds import World, a_world
 from tests.store_kinds import a_run
@@ -225,4 +225,4 @@ def test_many_followers_do_not_keep_requests_waiting(served: Served) -> None:
     ],
 )
 def test_characters_are_not_cut(data: bytes, ended: bool, length: int) -> None:
-    assert len(_whole_characters(data, ended=ended)) == length
+    assert len(whole_characters(data, ended=ended)) == length

@@ -16,29 +16,46 @@ from minisched.api.edge import decoded
 from minisched.api.ingestion_pipelines.parameters import IdOrFqn
 from minisched.api.representation import without_nulls
 from minisched.domain.errors import InvalidInput
-from minisched.domain.pipeline import Document, clean_name
+from minisched.domain.pipeline import Document, clean_name, task_id
 from minisched.operations.pipeline_logs import PipelineLogs
+from minisched.operations.streamed_logs import StreamedLogs
 
 _MOST_DIGITS = 9
+_MOST_LINES = 100_000
 
 
 @get("/logs/{pipeline:str}/last", sync_to_thread=True, summary="Read the log of the latest run by page")
 def last_log_page(
     pipeline: IdOrFqn,
     pipeline_logs: NamedDependency[PipelineLogs],
+    streamed_logs: NamedDependency[StreamedLogs],
     after: FromQuery[str | None] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=_MOST_LINES, description="In lines, of a log that was sent.")] = 1000,
     run_id: Annotated[str | None, QueryParameter(name="runId", description="Another run than the latest.")] = None,
 ) -> Response[Document]:
-    """The text under the task's name, the number of pages, and the next page unless this is the last."""
+    """The text under the task's name, the number of pages, and the next page unless this is the last.
+
+    When the workflow of the latest run ran elsewhere and sent its log here, `after` and `total` count bytes.
+    """
+    if run_id is None and (received := streamed_logs.last_received(decoded(pipeline))) is not None:
+        piece = received.tail.page(after or None, limit)
+        following = piece.cursor if piece.more else None
+        task = task_id(received.pipeline.pipeline_type)
+        return Response({task: piece.text} | without_nulls(total=str(piece.total), after=following))
     page = pipeline_logs.last_page(decoded(pipeline), _page_index(after), run_id=run_id)
     next_page = None if page.after is None else str(page.after)
     return Response({page.task_id: page.text} | without_nulls(total=str(page.total), after=next_page))
 
 
 @get("/logs/{pipeline:str}/last/download", sync_to_thread=True, summary="Download the log of the latest run")
-def download_log(pipeline: IdOrFqn, pipeline_logs: NamedDependency[PipelineLogs]) -> Stream:
+def download_log(
+    pipeline: IdOrFqn, pipeline_logs: NamedDependency[PipelineLogs], streamed_logs: NamedDependency[StreamedLogs]
+) -> Stream:
     """The whole log; a failure on the way ends it early."""
-    found, pages = pipeline_logs.last_whole(decoded(pipeline))
+    if (received := streamed_logs.last_received(decoded(pipeline))) is not None:
+        found, pages = received.pipeline, received.whole()
+    else:
+        found, pages = pipeline_logs.last_whole(decoded(pipeline))
     headers = {"Content-Disposition": _attachment(found.name)}
     return Stream(pages, media_type="application/octet-stream", headers=headers)
 
