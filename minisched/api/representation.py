@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from minisched.domain.entity import ENTITY_TYPE
 from minisched.domain.errors import InvalidInput
 from minisched.domain.pipeline import Document, Pipeline
 from minisched.domain.secrets import mask
+from minisched.operations.pipelines import FollowerChange
 from minisched.operations.statuses import StatusChange
 from minisched.ports import ClientResponse, PipelinePage
 
@@ -88,7 +89,7 @@ class EntityView:
         answer = {**document, "href": self.href(str(document["id"]))}
         for field in _REFERENCES:
             if isinstance(references := document.get(field), list):
-                answer[field] = [self._reference(reference) for reference in references]
+                answer[field] = self._references(references)
         if isinstance(service := document.get("service"), dict):
             answer["service"] = self._reference(service)
         return answer
@@ -124,25 +125,47 @@ class EntityView:
 
     def status_event(self, change: StatusChange, *, user: str) -> Document:
         """The ChangeEvent that answers a PUT of a pipelineStatus (contract §3.11)."""
-        pipeline = change.pipeline
         updated = without_nulls(name="pipelineStatus", newValue=mask(change.new), oldValue=mask(change.old))
+        return self._event("entityFieldsChanged", change.pipeline, user, change.at_ms, updated=[updated])
+
+    def follower_event(self, change: FollowerChange, *, user: str, at_ms: int) -> Document:
+        """The ChangeEvent that answers whoever begins or ceases to follow."""
+        added = [{"name": "followers", "newValue": self._references(change.added)}] if change.added else []
+        deleted = [{"name": "followers", "oldValue": self._references(change.removed)}] if change.removed else []
+        return self._event("entityUpdated", change.pipeline, user, at_ms, added=added, deleted=deleted)
+
+    def _event(
+        self,
+        event_type: str,
+        pipeline: Pipeline,
+        user: str,
+        at_ms: int,
+        *,
+        added: Sequence[Document] = (),
+        updated: Sequence[Document] = (),
+        deleted: Sequence[Document] = (),
+    ) -> Document:
+        """A ChangeEvent of something that makes no version."""
         return {
-            "eventType": "entityFieldsChanged",
+            "eventType": event_type,
             "entityType": ENTITY_TYPE,
             "entityId": pipeline.id,
             "entityFullyQualifiedName": pipeline.fqn,
             "previousVersion": pipeline.version,
             "currentVersion": pipeline.version,
             "userName": user,
-            "timestamp": change.at_ms,
+            "timestamp": at_ms,
             "changeDescription": {
-                "fieldsAdded": [],
-                "fieldsUpdated": [updated],
-                "fieldsDeleted": [],
+                "fieldsAdded": list(added),
+                "fieldsUpdated": list(updated),
+                "fieldsDeleted": list(deleted),
                 "previousVersion": pipeline.version,
             },
             "entity": self.whole(pipeline),
         }
+
+    def _references(self, references: Iterable[Document]) -> list[Document]:
+        return [self._reference(reference) for reference in references]
 
     def _reference(self, reference: Document) -> Document:
         collection = _COLLECTIONS.get(str(reference.get("type")))

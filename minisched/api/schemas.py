@@ -238,6 +238,12 @@ class Restore(Body):
     id: Id
 
 
+class UserId(RootModel[Id]):
+    """A user's id, a JSON string."""
+
+    model_config = ConfigDict(strict=True, hide_input_in_errors=True, frozen=True)
+
+
 class PipelineIds(RootModel[Annotated[list[Id], Field(max_length=10_000)]]):
     model_config = ConfigDict(strict=True, hide_input_in_errors=True, frozen=True)
 

@@ -119,6 +119,16 @@ class PipelineEditor:
             raise
         return Edited(Pipeline(document), changed=True)
 
+    def annotate(self, pipeline_id: str, change: Callable[[Document], Document]) -> Pipeline:
+        """Change what no version tells of (followers). Raises PipelineNotFound, VersionConflict, as `change` does."""
+        with self.alone(pipeline_id):
+            stored = self.get(pipeline_id)
+            document = change(stored.document)
+            if document == stored.document:
+                return stored
+            self._store.replace(Pipeline(document), expected=stored)
+            return Pipeline(document)
+
     def _redeploy(self, document: Document) -> None:
         try:
             response = self._client.deploy_pipeline(document)

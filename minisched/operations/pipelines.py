@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -46,6 +46,15 @@ class Deleted:
 
     pipeline: Pipeline
     runner_skipped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FollowerChange:
+    """A pipeline after somebody began or ceased to follow it."""
+
+    pipeline: Pipeline
+    added: Sequence[Document] = ()
+    removed: Sequence[Document] = ()
 
 
 class Pipelines:
@@ -162,6 +171,32 @@ class Pipelines:
                 raise InvalidInput(f"{entity.ENTITY_TYPE} instance for {pipeline_id} is not deleted")
             edited = self._editor.save(stored, entity.marked_deleted(stored.document, deleted=False), user=user)
             return edited.pipeline
+
+    def follow(self, pipeline_id: str, user_id: str) -> FollowerChange:
+        """Add a follower; following twice is following. Raises PipelineNotFound, EntityNotFound for the user."""
+        self._editor.get(pipeline_id)
+        follower = self._references.user(user_id)
+
+        def add(document: Document) -> Document:
+            others = [known for known in document.get("followers") or [] if known["id"] != user_id]
+            return {**document, "followers": [*others, follower]}
+
+        return FollowerChange(self._editor.annotate(pipeline_id, add), added=[follower])
+
+    def unfollow(self, pipeline_id: str, user_id: str) -> FollowerChange:
+        """Remove a follower; absent afterwards. Raises PipelineNotFound, EntityNotFound for a user of nowhere."""
+        followers = self._editor.get(pipeline_id).document.get("followers") or []
+        follower = next((known for known in followers if known["id"] == user_id), None) or self._references.user(
+            user_id
+        )
+
+        def remove(document: Document) -> Document:
+            return {
+                **document,
+                "followers": [known for known in document.get("followers") or [] if known["id"] != user_id],
+            }
+
+        return FollowerChange(self._editor.annotate(pipeline_id, remove), removed=[follower])
 
     # --- parts --------------------------------------------------------------------------------------------------------
 

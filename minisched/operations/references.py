@@ -32,6 +32,10 @@ class References:
                 raise InvalidInput("is not a type of owner", field="owners.type", hint=_one_of(_OWNER_TYPES))
         return self._resolved(wanted.values(), known)
 
+    def user(self, user_id: str) -> Document:
+        """A user by id."""
+        return _document(self._directory.resolve("user", user_id))
+
     def domains(self, references: Iterable[Document], *, known: Sequence[Document] = ()) -> list[Document]:
         """Domains by reference, each once, as a patch names them."""
         wanted = {str(reference["id"]): {**reference, "type": "domain"} for reference in references}
