@@ -20,6 +20,7 @@ from minisched.domain.errors import (
     NotFound,
     OrchestratorError,
     OrchestratorUnavailable,
+    PreconditionFailed,
     StoreUnavailable,
 )
 from minisched.domain.pipeline import Document
@@ -41,6 +42,7 @@ _STATUS: tuple[tuple[type[MinischedError], int, str | None], ...] = (
     (InvalidInput, HTTPStatus.BAD_REQUEST, None),
     (NotFound, HTTPStatus.NOT_FOUND, None),
     (Conflict, HTTPStatus.CONFLICT, None),
+    (PreconditionFailed, HTTPStatus.PRECONDITION_FAILED, None),
     (DeploymentFailed, HTTPStatus.BAD_REQUEST, "DEPLOYMENT_ERROR"),
     (OrchestratorUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "PIPELINE_SERVICE_ERROR"),
     (OrchestratorError, HTTPStatus.BAD_REQUEST, "PIPELINE_SERVICE_ERROR"),

@@ -76,6 +76,10 @@ class VersionConflict(Conflict):
     """The entity was changed by somebody else meanwhile."""
 
 
+class PreconditionFailed(MinischedError):
+    """The entity is not what the caller takes it for."""
+
+
 class OrchestratorError(MinischedError):
     """The orchestrator behind the PipelineServiceClient did not do as asked."""
 

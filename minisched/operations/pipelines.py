@@ -27,8 +27,14 @@ from minisched.ports import (
     ReceivedLogs,
 )
 
+# Sees what is stored now, or None, and raises PreconditionFailed when that is not what the caller meant.
+Require = Callable[[Pipeline | None], None]
 # Checks an airflowConfig; raises InvalidSchedule.
 ValidateSchedule = Callable[[Document], object]
+
+
+def _anything(_: Pipeline | None) -> None:
+    """Whatever is stored is fine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +87,22 @@ class Pipelines:
         """Raises EntityExists, EntityNotFound (service, owner, domain), InvalidInput; then nothing is stored."""
         return self._create(request, self._resolved(request), user)
 
-    def put(self, request: Document, *, user: str) -> Put:
+    def put(self, request: Document, *, user: str, require: Require = _anything) -> Put:
         """Create, or update what has the same FQN; a deleted one comes back. Raises as `create` and `patch` do."""
         references = self._resolved(request)
         fqn = entity.fully_qualified_name(references.service, request["name"])
         if (stored := self._stored(fqn)) is None:
+            require(None)
             try:
                 return Put(self._create(request, references, user), created=True, changed=True)
             except EntityExists:  # somebody was faster
                 stored = self._editor.get_by_fqn(fqn, include="all")
-        edited = self._editor.edit(
-            stored.id, lambda document: entity.replaced(document, request, references), user=user, include="all"
-        )
+
+        def replace(document: Document) -> Document:
+            require(Pipeline(document))
+            return entity.replaced(document, request, references)
+
+        edited = self._editor.edit(stored.id, replace, user=user, include="all")
         return Put(edited.pipeline, created=False, changed=edited.changed)
 
     def patch(self, pipeline_id: str, change: Callable[[Document], Document], *, user: str) -> Edited:
@@ -150,7 +160,7 @@ class Pipelines:
         entity.refuse_deletion(stored.document)
         return stored
 
-    def delete(self, pipeline_id: str, *, hard: bool, force: bool, user: str) -> Deleted:
+    def delete(self, pipeline_id: str, *, hard: bool, force: bool, user: str, require: Require = _anything) -> Deleted:
         """Soft: the entity is marked and the orchestrator goes on. Hard: both forget it, runs are ended.
 
         An orchestrator that does not comply is ignored for a pipeline that is not deployed, and with `force` (which
@@ -158,17 +168,23 @@ class Pipelines:
         """
         with self._editor.alone(pipeline_id):
             stored = self.deletable(pipeline_id, hard=hard, force=force)
+            require(stored)
             if hard:
                 return self._delete_hard(stored, force=force)
             edited = self._editor.save(stored, entity.marked_deleted(stored.document, deleted=True), user=user)
             return Deleted(edited.pipeline)
 
+    def restorable(self, pipeline_id: str) -> Pipeline:
+        """What `restore` would restore. Raises as it does."""
+        stored = self._editor.get(pipeline_id, include="all")
+        if not stored.deleted:
+            raise InvalidInput(f"{entity.ENTITY_TYPE} instance for {pipeline_id} is not deleted")
+        return stored
+
     def restore(self, pipeline_id: str, *, user: str) -> Pipeline:
         """Undo a soft delete. Raises PipelineNotFound, InvalidInput when it is not deleted."""
         with self._editor.alone(pipeline_id):
-            stored = self._editor.get(pipeline_id, include="all")
-            if not stored.deleted:
-                raise InvalidInput(f"{entity.ENTITY_TYPE} instance for {pipeline_id} is not deleted")
+            stored = self.restorable(pipeline_id)
             edited = self._editor.save(stored, entity.marked_deleted(stored.document, deleted=False), user=user)
             return edited.pipeline
 

@@ -275,7 +275,7 @@ def test_a_delete_that_fails_in_the_background_is_logged(world: World, api: Api)
     world.scripted.script("delete", DOWN)
     with capture_logs() as logs:
         assert api.delete(f"/async/{pipeline['id']}", hardDelete="true").status_code == 202
-    assert [entry["event"] for entry in logs if entry["log_level"] == "warning"] == ["pipeline.not_deleted"]
+    assert [entry["event"] for entry in logs if entry["log_level"] == "warning"] == ["pipeline.job_failed"]
     assert api.current(pipeline) == pipeline
 
 

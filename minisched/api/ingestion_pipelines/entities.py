@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
@@ -18,6 +19,7 @@ from minisched.api.edge import decoded
 from minisched.api.ingestion_pipelines.list_query import MAX_LIMIT, AgentType, ListRequest
 from minisched.api.ingestion_pipelines.parameters import Fields, Force, Fqn, HardDelete, Include, PipelineId
 from minisched.api.openapi import takes
+from minisched.api.preconditions import IfMatch, IfNoneMatch, is_known, required
 from minisched.api.representation import EntityView, requested_fields
 from minisched.api.schemas import CreateIngestionPipeline, JsonPatch, PatchedIngestionPipeline, Restore, check, parse
 from minisched.domain.errors import MinischedError, NotFound
@@ -93,10 +95,11 @@ def get_pipeline(
     view: NamedDependency[EntityView],
     fields: Fields = None,
     include: FromQuery[Include] = "non-deleted",
+    if_none_match: IfNoneMatch = None,
 ) -> Response[Document]:
     """The entity, its secrets masked."""
     wanted = requested_fields(fields)
-    return _one(pipelines.get(decoded(pipeline_id), include=include), wanted, statuses, view)
+    return _one(pipelines.get(decoded(pipeline_id), include=include), wanted, statuses, view, if_none_match)
 
 
 @get("/name/{fqn:str}", sync_to_thread=True, summary="Get a pipeline by its fully qualified name")
@@ -107,10 +110,11 @@ def get_pipeline_by_name(
     view: NamedDependency[EntityView],
     fields: Fields = None,
     include: FromQuery[Include] = "non-deleted",
+    if_none_match: IfNoneMatch = None,
 ) -> Response[Document]:
     """The entity, its secrets masked."""
     wanted = requested_fields(fields)
-    return _one(pipelines.get_by_fqn(decoded(fqn), include=include), wanted, statuses, view)
+    return _one(pipelines.get_by_fqn(decoded(fqn), include=include), wanted, statuses, view, if_none_match)
 
 
 @get("/{pipeline_id:str}/versions", sync_to_thread=True, summary="List the versions of a pipeline")
@@ -149,7 +153,7 @@ def create_pipeline(
 ) -> Response[Document]:
     """Stores it; deploying it is a call of its own."""
     pipeline = pipelines.create(parse(CreateIngestionPipeline, body).document(), user=user)
-    return Response(view.whole(pipeline), status_code=201, headers={"Location": view.href(pipeline.id)})
+    return Response(view.whole(pipeline), status_code=201, headers=_created(pipeline, view))
 
 
 @put(
@@ -163,13 +167,15 @@ def put_pipeline(
     pipelines: NamedDependency[Pipelines],
     view: NamedDependency[EntityView],
     user: NamedDependency[str],
+    if_match: IfMatch = None,
 ) -> Response[Document]:
     """By fully qualified name. What is deployed is deployed anew when it changes."""
-    done = pipelines.put(parse(CreateIngestionPipeline, body).document(), user=user)
-    headers = {"Location": view.href(done.pipeline.id)} if done.created else {}
-    headers[CHANGE_HEADER] = "entityCreated" if done.created else _updated(changed=done.changed)
-    headers["ETag"] = view.etag(done.pipeline)
-    return Response(view.whole(done.pipeline), status_code=201 if done.created else 200, headers=headers)
+    request = parse(CreateIngestionPipeline, body).document()
+    done = pipelines.put(request, user=user, require=required(if_match, view))
+    if done.created:
+        return Response(view.whole(done.pipeline), status_code=201, headers=_created(done.pipeline, view))
+    headers = {CHANGE_HEADER: _updated(changed=done.changed), "ETag": view.etag(done.pipeline)}
+    return Response(view.whole(done.pipeline), headers=headers)
 
 
 @patch(
@@ -184,9 +190,10 @@ def patch_pipeline(
     pipelines: NamedDependency[Pipelines],
     view: NamedDependency[EntityView],
     user: NamedDependency[str],
+    if_match: IfMatch = None,
 ) -> Response[Document]:
     """A JSON patch (RFC 6902). What is deployed is deployed anew when it changes."""
-    return _patched(decoded(pipeline_id), body, pipelines, view, user)
+    return _patched(decoded(pipeline_id), body, pipelines, view, user, if_match)
 
 
 @patch(
@@ -201,9 +208,10 @@ def patch_pipeline_by_name(
     pipelines: NamedDependency[Pipelines],
     view: NamedDependency[EntityView],
     user: NamedDependency[str],
+    if_match: IfMatch = None,
 ) -> Response[Document]:
     """A JSON patch (RFC 6902). What is deployed is deployed anew when it changes."""
-    return _patched(pipelines.get_by_fqn(decoded(fqn)).id, body, pipelines, view, user)
+    return _patched(pipelines.get_by_fqn(decoded(fqn)).id, body, pipelines, view, user, if_match)
 
 
 @delete("/{pipeline_id:str}", sync_to_thread=True, status_code=200, summary="Delete a pipeline")
@@ -214,9 +222,13 @@ def delete_pipeline(
     user: NamedDependency[str],
     hard_delete: HardDelete = False,
     force: Force = False,
+    if_match: IfMatch = None,
 ) -> Response[Document]:
     """Softly, unless `hardDelete`: then its runs are ended and the orchestrator forgets it."""
-    return _deleted(pipelines.delete(decoded(pipeline_id), hard=hard_delete, force=force, user=user), hard_delete, view)
+    done = pipelines.delete(
+        decoded(pipeline_id), hard=hard_delete, force=force, user=user, require=required(if_match, view)
+    )
+    return _deleted(done, hard_delete, view)
 
 
 @delete(
@@ -229,10 +241,12 @@ def delete_pipeline_by_name(
     user: NamedDependency[str],
     hard_delete: HardDelete = False,
     force: Force = False,
+    if_match: IfMatch = None,
 ) -> Response[Document]:
     """Softly, unless `hardDelete`: then its runs are ended and the orchestrator forgets it."""
     pipeline = pipelines.get_by_fqn(decoded(fqn), include="all" if hard_delete else "non-deleted")
-    return _deleted(pipelines.delete(pipeline.id, hard=hard_delete, force=force, user=user), hard_delete, view)
+    done = pipelines.delete(pipeline.id, hard=hard_delete, force=force, user=user, require=required(if_match, view))
+    return _deleted(done, hard_delete, view)
 
 
 @delete("/async/{pipeline_id:str}", sync_to_thread=True, status_code=202, summary="Delete a pipeline in the background")
@@ -245,21 +259,12 @@ def delete_pipeline_async(
 ) -> Response[Document]:
     """Answers at once; what is wrong with the request is said at once, too."""
     pipeline = pipelines.deletable(decoded(pipeline_id), hard=hard_delete, force=force)
+    answer = _job("Delete", pipeline) | {"hardDelete": hard_delete, "recursive": False}
 
     def work() -> None:
-        try:
-            pipelines.delete(pipeline.id, hard=hard_delete, force=force, user=user)
-        except MinischedError as error:
-            _log.warning("pipeline.not_deleted", pipeline=pipeline.fqn, error=str(error))
+        pipelines.delete(pipeline.id, hard=hard_delete, force=force, user=user)
 
-    answer = {
-        "jobId": str(uuid4()),
-        "message": f"Delete operation initiated for {pipeline.name}",
-        "entityName": pipeline.name,
-        "hardDelete": hard_delete,
-        "recursive": False,
-    }
-    return Response(answer, background=BackgroundTask(work))
+    return Response(answer, background=_in_background(work))
 
 
 @put("/restore", sync_to_thread=True, summary="Restore a deleted pipeline", operation_class=takes(Restore))
@@ -268,25 +273,43 @@ def restore_pipeline(
     pipelines: NamedDependency[Pipelines],
     view: NamedDependency[EntityView],
     user: NamedDependency[str],
+    in_background: Annotated[bool, QueryParameter(name="async", description="Answer at once, restore after.")] = False,
 ) -> Response[Document]:
     """Undoes a soft deletion."""
-    pipeline = pipelines.restore(parse(Restore, body).id, user=user)
+    pipeline_id = parse(Restore, body).id
+    if in_background:
+        pipeline = pipelines.restorable(pipeline_id)
+        answer = _job("Restore", pipeline)
+        return Response(
+            answer, status_code=202, background=_in_background(lambda: pipelines.restore(pipeline.id, user=user))
+        )
+    pipeline = pipelines.restore(pipeline_id, user=user)
     return Response(view.whole(pipeline), headers={CHANGE_HEADER: "entityRestored"})
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 
-def _one(pipeline: Pipeline, fields: frozenset[str], statuses: Statuses, view: EntityView) -> Response[Document]:
+def _one(
+    pipeline: Pipeline, fields: frozenset[str], statuses: Statuses, view: EntityView, if_none_match: str | None
+) -> Response[Document]:
+    etag = view.etag(pipeline)
+    # What runs report is no part of the entity's state: it is always told.
+    if "pipelineStatuses" not in fields and is_known(if_none_match, etag):
+        return Response(None, status_code=304, headers={"ETag": etag})  # type: ignore[arg-type]
     latest = statuses.latest_of([pipeline])[pipeline.fqn] if "pipelineStatuses" in fields else None
     document = view.entity(pipeline, fields=fields, statuses=latest)
-    return Response(document, headers={"ETag": view.etag(pipeline)})
+    return Response(document, headers={"ETag": etag})
 
 
-def _patched(pipeline_id: str, body: bytes, pipelines: Pipelines, view: EntityView, user: str) -> Response[Document]:
+def _patched(
+    pipeline_id: str, body: bytes, pipelines: Pipelines, view: EntityView, user: str, if_match: str | None
+) -> Response[Document]:
     operations = parse(JsonPatch, body).operations()
+    require = required(if_match, view)
 
     def change(stored: Document) -> Document:
+        require(Pipeline(stored))
         candidate = patches.apply_patch(view.with_addresses(stored), operations)
         check(PatchedIngestionPipeline, candidate)
         return candidate
@@ -294,6 +317,27 @@ def _patched(pipeline_id: str, body: bytes, pipelines: Pipelines, view: EntityVi
     edited = pipelines.patch(pipeline_id, change, user=user)
     headers = {CHANGE_HEADER: _updated(changed=edited.changed), "ETag": view.etag(edited.pipeline)}
     return Response(view.whole(edited.pipeline), headers=headers)
+
+
+def _job(verb: str, pipeline: Pipeline) -> Document:
+    message = f"{verb} operation initiated for {pipeline.name}"
+    return {"jobId": str(uuid4()), "message": message, "entityName": pipeline.name}
+
+
+def _in_background(work: Callable[[], object]) -> BackgroundTask:
+    """Nobody is there any more to be told of an error."""
+
+    def attempt() -> None:
+        try:
+            work()
+        except MinischedError as error:
+            _log.warning("pipeline.job_failed", error=str(error))
+
+    return BackgroundTask(attempt)
+
+
+def _created(pipeline: Pipeline, view: EntityView) -> dict[str, str]:
+    return {"Location": view.href(pipeline.id), CHANGE_HEADER: "entityCreated", "ETag": view.etag(pipeline)}
 
 
 def _updated(*, changed: bool) -> str:
