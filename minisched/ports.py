@@ -425,10 +425,13 @@ class EntityRef:
 class EntityDirectory(Protocol):
     """Resolves references to services and owners: the sandbox catalog, or the OpenMetadata server of the settings."""
 
-    def resolve(self, entity_type: str, entity_id: str) -> EntityRef:
-        """Raises EntityNotFound with OpenMetadata's text «<type> instance for <id> not found»."""
+    def resolve(self, entity_type: str, entity_id: str, *, fields: Sequence[str] = ()) -> EntityRef:
+        """With these fields of the entity in `extra`, as far as it has them.
 
-    def resolve_by_name(self, entity_type: str, fqn: str) -> EntityRef:
+        Raises EntityNotFound with OpenMetadata's text «<type> instance for <id> not found».
+        """
+
+    def resolve_by_name(self, entity_type: str, fqn: str, *, fields: Sequence[str] = ()) -> EntityRef:
         """For references that come as names (domains). Raises EntityNotFound likewise."""
 
 

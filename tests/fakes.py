@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -110,10 +110,10 @@ class MemoryDirectory:
         self._entities.append(entity)
         return entity
 
-    def resolve(self, entity_type: str, entity_id: str) -> EntityRef:
+    def resolve(self, entity_type: str, entity_id: str, *, fields: Sequence[str] = ()) -> EntityRef:
         return self._found(entity_type, entity_id, lambda entity: entity.id)
 
-    def resolve_by_name(self, entity_type: str, fqn: str) -> EntityRef:
+    def resolve_by_name(self, entity_type: str, fqn: str, *, fields: Sequence[str] = ()) -> EntityRef:
         return self._found(entity_type, fqn, lambda entity: entity.fully_qualified_name)
 
     def _found(self, entity_type: str, key: str, key_of: Callable[[EntityRef], str]) -> EntityRef:

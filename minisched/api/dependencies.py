@@ -76,6 +76,7 @@ def providers(dependencies: ApiDependencies) -> dict[str, Provide]:
     return {
         "pipelines": _always(cases.pipelines),
         "lifecycle": _always(cases.lifecycle),
+        "entity_runs": _always(cases.entity_runs),
         "statuses": _always(cases.statuses),
         "pipeline_logs": _always(cases.pipeline_logs),
         "streamed_logs": _always(cases.streamed_logs),

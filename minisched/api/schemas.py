@@ -255,6 +255,13 @@ class TriggerOptions(Body):
     sourceConfigOverride: JsonObject | None = None  # noqa: N815
 
 
+class RunForEntity(Body):
+    """Which entity to run for, as OpenMetadata's link to it, and by which type of pipeline."""
+
+    entityLink: Annotated[Text, Field(min_length=1, max_length=4096)]  # noqa: N815
+    pipelineType: PipelineType  # noqa: N815
+
+
 class StopOptions(Body):
     """Why a run is to end; it stays with the run."""
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from minisched.domain.entity_versions import Stamp, same
+from minisched.domain.entity_versions import Stamp, own, same
 from minisched.domain.errors import InvalidInput, InvalidPipelineConfig
 from minisched.domain.pipeline import Document, quote_name
 from minisched.domain.secrets import MASK, map_secrets, unmask
@@ -103,11 +103,16 @@ _REFERENCE_FIELDS = ("id", "type", "name", "fullyQualifiedName", "description", 
 
 @dataclass(frozen=True, slots=True)
 class References:
-    """The entities that a pipeline points to, as resolved EntityReference documents (contract §4.5)."""
+    """The entities that a pipeline points to, as resolved EntityReference documents (contract §4.5).
+
+    `inherited_…` are those of the service, marked so; they stand where the pipeline has none of its own.
+    """
 
     service: Document
     owners: Sequence[Document] = ()
     domains: Sequence[Document] = ()
+    inherited_owners: Sequence[Document] = ()
+    inherited_domains: Sequence[Document] = ()
 
 
 def fully_qualified_name(service: Document, name: str) -> str:
@@ -129,8 +134,8 @@ def new_entity(request: Document, references: References, *, entity_id: str, sta
         "service": references.service,
         "sourceConfig": request["sourceConfig"],
         "airflowConfig": request["airflowConfig"],
-        "owners": list(references.owners),
-        "domains": list(references.domains),
+        "owners": list(references.owners or references.inherited_owners),
+        "domains": list(references.domains or references.inherited_domains),
         "deployed": False,
         "enabled": True,
         "deleted": False,
@@ -154,8 +159,8 @@ def replaced(stored: Document, request: Document, references: References) -> Doc
         **sent,
         "sourceConfig": unmask(request["sourceConfig"], stored["sourceConfig"]),
         "airflowConfig": request["airflowConfig"],
-        "owners": list(references.owners) or stored.get("owners", []),
-        "domains": list(references.domains) or stored.get("domains", []),
+        "owners": list(references.owners or own(stored.get("owners")) or references.inherited_owners),
+        "domains": list(references.domains or own(stored.get("domains")) or references.inherited_domains),
         "deleted": False,
     }
     return _normal(entity)
@@ -171,7 +176,10 @@ def patched(stored: Document, candidate: Document, references: References) -> Do
     for field in ("sourceConfig", "airflowConfig", "pipelineType"):
         if field not in entity:
             raise InvalidInput("is required", field=field)
-    entity |= {"owners": list(references.owners), "domains": list(references.domains)}
+    entity |= {
+        "owners": list(references.owners or references.inherited_owners),
+        "domains": list(references.domains or references.inherited_domains),
+    }
     entity.setdefault("enabled", stored.get("enabled", True))
     return _normal({**_ENTITY_DEFAULTS, **entity})
 

@@ -27,6 +27,9 @@ TRACKED = (
 )
 
 
+_MAY_BE_INHERITED = frozenset({"owners", "domains"})
+
+
 @dataclass(frozen=True, slots=True)
 class Stamp:
     """Who changes an entity, and when (epoch milliseconds)."""
@@ -54,11 +57,22 @@ def _canonical(value: Any) -> str:
     return json.dumps(None if value == [] else value, sort_keys=True)
 
 
+def own(references: Any) -> list[Document]:
+    """Those that are the entity's, without those that its service passes on to it."""
+    return [reference for reference in references or () if not reference.get("inherited")]
+
+
+def _tracked(document: Document, field: str) -> Any:
+    """What a change of the field is told by: what is inherited changes elsewhere."""
+    value = document.get(field)
+    return own(value) if field in _MAY_BE_INHERITED and isinstance(value, list) else value
+
+
 def describe(old: Document, new: Document) -> Document | None:
     """The ChangeDescription between two states of an entity, or None when no tracked field differs."""
     added, updated, deleted = [], [], []
     for field in TRACKED:
-        before, after = old.get(field), new.get(field)
+        before, after = _tracked(old, field), _tracked(new, field)
         if same(before, after):
             continue
         if same(before, None):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import uuid4
 
 from minisched.domain import entity
+from minisched.domain.entity_versions import own
 from minisched.domain.errors import (
     EntityExists,
     InvalidInput,
@@ -17,7 +19,7 @@ from minisched.domain.errors import (
 )
 from minisched.domain.pipeline import Document, Pipeline
 from minisched.operations.editing import Edited, Include, PipelineEditor, not_found
-from minisched.operations.references import References
+from minisched.operations.references import References, Service
 from minisched.ports import (
     EntityDirectory,
     PipelinePage,
@@ -224,19 +226,33 @@ class Pipelines:
 
     def _resolved(self, request: Document) -> entity.References:
         self._validate_schedule(request["airflowConfig"])
+        service = self._references.service(request["service"])
         return entity.References(
-            service=self._references.service(request["service"]),
+            service=service.reference,
             owners=self._references.owners(request.get("owners") or ()),
             domains=self._references.domains_by_name(request.get("domains") or ()),
+            inherited_owners=service.owners,
+            inherited_domains=service.domains,
         )
 
     def _patched_references(self, stored: Document, candidate: Document) -> entity.References:
-        known_owners, known_domains = stored.get("owners") or (), stored.get("domains") or ()
+        known_owners, known_domains = own(stored.get("owners")), own(stored.get("domains"))
+        service = self._service_of(stored, candidate)
         return entity.References(
             service=stored["service"],
-            owners=self._references.owners(candidate.get("owners") or (), known=known_owners),
-            domains=self._references.domains(candidate.get("domains") or (), known=known_domains),
+            owners=self._references.owners(own(candidate.get("owners")), known=known_owners),
+            domains=self._references.domains(own(candidate.get("domains")), known=known_domains),
+            inherited_owners=service.owners,
+            inherited_domains=service.domains,
         )
+
+    def _service_of(self, stored: Document, candidate: Document) -> Service:
+        """Asked for what it passes on only when the patch takes away all that the pipeline had of its own."""
+        kept = {field: stored.get(field) or [] for field in ("owners", "domains")}
+        if any(own(references) and not own(candidate.get(field)) for field, references in kept.items()):
+            with suppress(NotFound, OrchestratorError):  # it is gone, or out of reach: nothing is inherited now
+                return self._references.service(stored["service"])
+        return Service(stored["service"], *([ref for ref in kept[field] if ref.get("inherited")] for field in kept))
 
     def _stored(self, fqn: str) -> Pipeline | None:
         try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from minisched.domain import entity
 from minisched.domain.errors import InvalidInput
@@ -10,6 +12,16 @@ from minisched.domain.pipeline import Document
 from minisched.ports import EntityDirectory, EntityRef
 
 _OWNER_TYPES = ("user", "team")
+_PASSED_ON = ("owners", "domains")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service as an EntityReference, and what its pipelines inherit from it."""
+
+    reference: Document
+    owners: list[Document] = field(default_factory=list)
+    domains: list[Document] = field(default_factory=list)
 
 
 class References:
@@ -18,11 +30,12 @@ class References:
     def __init__(self, directory: EntityDirectory) -> None:
         self._directory = directory
 
-    def service(self, reference: Document) -> Document:
+    def service(self, reference: Document) -> Service:
         """The service of a pipeline, or its test suite. Raises InvalidInput for anything else."""
         if reference["type"] not in entity.SERVICE_TYPES:
             raise InvalidInput("is not a type of service", field="service.type", hint=_one_of(entity.SERVICE_TYPES))
-        return _document(self._directory.resolve(reference["type"], reference["id"]))
+        found = self._directory.resolve(reference["type"], reference["id"], fields=_PASSED_ON)
+        return Service(_document(found), *(_inherited(found.extra.get(field)) for field in _PASSED_ON))
 
     def owners(self, references: Iterable[Document], *, known: Sequence[Document] = ()) -> list[Document]:
         """Users and teams, each once. Those in `known` (as stored) are taken from there and not looked up."""
@@ -61,6 +74,13 @@ class References:
 def _document(resolved: EntityRef) -> Document:
     names = {"name": resolved.name, "fullyQualifiedName": resolved.fully_qualified_name}
     return entity.reference({**resolved.extra, "id": resolved.id, "type": resolved.type, **names})
+
+
+def _inherited(references: Any) -> list[Document]:
+    """What a service says of its owners or domains, as its pipelines show it."""
+    listed = references if isinstance(references, list) else []
+    whole = (found for found in listed if isinstance(found, dict) and found.get("id") and found.get("type"))
+    return [entity.reference({**found, "inherited": True}) for found in whole]
 
 
 def _one_of(words: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from minisched.operations.editing import PipelineEditor
+from minisched.operations.entity_runs import EntityRuns
 from minisched.operations.lifecycle import Lifecycle
 from minisched.operations.pipeline_logs import PipelineLogs
 from minisched.operations.pipelines import Pipelines, ValidateSchedule
@@ -31,6 +32,7 @@ from minisched.ports import (
 class UseCases:
     pipelines: Pipelines
     lifecycle: Lifecycle
+    entity_runs: EntityRuns
     statuses: Statuses
     pipeline_logs: PipelineLogs
     streamed_logs: StreamedLogs
@@ -57,6 +59,7 @@ def use_cases(
     editor = PipelineEditor(store=pipelines, client=client, clock=clock)
     run_cases = Runs(runs=runs, logs=logs, executor=executor, pipelines=pipelines, deployments=deployments, clock=clock)
     status_cases = Statuses(editor=editor, store=statuses, runs=runs, client=client, clock=clock)
+    lifecycle = Lifecycle(editor=editor, client=client, statuses=status_cases)
     return UseCases(
         pipelines=Pipelines(
             store=pipelines,
@@ -66,7 +69,8 @@ def use_cases(
             received_logs=received_logs,
             validate_schedule=validate_schedule,
         ),
-        lifecycle=Lifecycle(editor=editor, client=client, statuses=status_cases),
+        lifecycle=lifecycle,
+        entity_runs=EntityRuns(store=pipelines, directory=directory, lifecycle=lifecycle),
         statuses=status_cases,
         pipeline_logs=PipelineLogs(editor=editor, client=client, runs=runs),
         progress=Progress(editor=editor, runs=runs, clock=clock),

@@ -9,8 +9,8 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from minisched.domain import names
 from minisched.domain.pipeline import Document
-from minisched.sandbox import names
 from minisched.sandbox.catalog import Catalog
 
 TABLE_PROFILE = "tableProfile"

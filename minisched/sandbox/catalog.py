@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from minisched.domain import names
 from minisched.domain.entity_versions import Stamp
 from minisched.domain.errors import EntityExists, MinischedError
 from minisched.domain.instant import to_ms
 from minisched.domain.pipeline import Document
 from minisched.domain.secrets import unmask
 from minisched.ports import DocumentStore
-from minisched.sandbox import merging, names, patching, shaping
+from minisched.sandbox import merging, patching, shaping
 from minisched.sandbox.callers import Caller
 from minisched.sandbox.fqn_index import Entry, FqnIndex
 from minisched.sandbox.kinds import BY_TYPE, Kind, kinds_below

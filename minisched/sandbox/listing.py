@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from minisched.domain import names
 from minisched.domain.errors import InvalidInput
 from minisched.domain.pipeline import Document
-from minisched.sandbox import names
 from minisched.sandbox.calls import Call
 from minisched.sandbox.catalog import Catalog
 from minisched.sandbox.fqn_index import Entry

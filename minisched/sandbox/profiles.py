@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from minisched.domain import names
 from minisched.domain.errors import InvalidInput
 from minisched.domain.pipeline import Document
-from minisched.sandbox import attached, names, shaping
+from minisched.sandbox import attached, shaping
 from minisched.sandbox.attached import COLUMN_PROFILE, SYSTEM_PROFILE, TABLE_PROFILE
 from minisched.sandbox.calls import Answer, Call, Endpoint
 from minisched.sandbox.catalog import Catalog

@@ -5,9 +5,10 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from minisched.domain import names
 from minisched.domain.errors import InvalidInput
 from minisched.domain.pipeline import Document
-from minisched.sandbox import attached, names, shaping
+from minisched.sandbox import attached, shaping
 from minisched.sandbox.attached import FAILED_ROWS, TEST_CASE_RESULT
 from minisched.sandbox.callers import Caller
 from minisched.sandbox.calls import Answer, Call, Endpoint

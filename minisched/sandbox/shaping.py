@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from minisched.domain import names
 from minisched.domain.errors import InvalidInput
 from minisched.domain.pipeline import Document
-from minisched.sandbox import names
 from minisched.sandbox.kinds import COMMON_REFERENCES, Kind
 from minisched.sandbox.references import References, not_found
 

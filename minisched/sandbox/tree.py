@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from minisched.domain import names
 from minisched.domain.pipeline import Document
 from minisched.domain.secrets import mask
 from minisched.ports import DocumentStore
-from minisched.sandbox import attached, names
+from minisched.sandbox import attached
 from minisched.sandbox.kinds import KINDS, Kind, kinds_below
 
 _PAGE = 500

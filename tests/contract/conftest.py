@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from minisched.cli.server_process import ServerProcess
-from minisched.domain.pipeline import Document
+from minisched.domain.pipeline import Document, quote_name
 from minisched.ports import EntityRef
 from tests.api_worlds import BASE_URL, OWNER_ID, SERVICE_ID, TEAM_ID, World, in_process
 from tests.contract.ingestion_pipelines import Api
@@ -29,9 +29,20 @@ def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 
 def api_of(world: World) -> Api:
-    def new_service(name: str) -> Document:
-        service = world.directory.add(EntityRef(str(uuid4()), "databaseService", name, name))
+    def new_service(name: str, owner: Document | None = None) -> Document:
+        extra = {"owners": [owner]} if owner else {}
+        service = world.directory.add(EntityRef(str(uuid4()), "databaseService", name, name, extra))
         return {"id": service.id, "type": service.type, "name": name}
+
+    def new_table(fqn: str) -> None:
+        world.directory.add(EntityRef(str(uuid4()), "table", fqn.rpartition(".")[2], fqn))
+
+    def new_test_case(table: str, name: str) -> tuple[Document, str]:
+        suite = world.directory.add(EntityRef(str(uuid4()), "testSuite", "testSuite", f"{table}.testSuite"))
+        reference = {"id": suite.id, "type": suite.type, "fullyQualifiedName": suite.fully_qualified_name}
+        fqn = f"{table}.{quote_name(name)}"
+        world.directory.add(EntityRef(str(uuid4()), "testCase", name, fqn, {"testSuite": reference}))
+        return {"id": suite.id, "type": suite.type, "name": suite.name}, fqn
 
     return Api(
         world.http,
@@ -40,6 +51,8 @@ def api_of(world: World) -> Api:
         owner={"id": OWNER_ID, "type": "user", "name": "admin"},
         other_owner={"id": TEAM_ID, "type": "team", "name": "data"},
         new_service=new_service,
+        new_table=new_table,
+        new_test_case=new_test_case,
     )
 
 
@@ -56,8 +69,31 @@ def live_api(directory: Path) -> Iterator[Api]:
                 assert answer.is_success, answer.text
                 return {"id": answer.json()["id"], "type": kind, "name": document["name"]}
 
-            def new_service(name: str) -> Document:
-                return made("databaseService", "services/databaseServices", {"name": name, "serviceType": "Mysql"})
+            def new_service(name: str, owner: Document | None = None) -> Document:
+                request: Document = {"name": name, "serviceType": "Mysql"}
+                if owner:
+                    request["owners"] = [{"id": owner["id"], "type": owner["type"]}]
+                return made("databaseService", "services/databaseServices", request)
+
+            def new_table(fqn: str) -> None:
+                service, database, schema, table = fqn.split(".")
+                made("database", "databases", {"name": database, "service": service})
+                made("databaseSchema", "databaseSchemas", {"name": schema, "database": f"{service}.{database}"})
+                columns = [{"name": "id", "dataType": "INT"}]
+                parent = f"{service}.{database}.{schema}"
+                made("table", "tables", {"name": table, "databaseSchema": parent, "columns": columns})
+
+            def new_test_case(table: str, name: str) -> tuple[Document, str]:
+                request = {
+                    "name": name,
+                    "entityLink": f"<#E::table::{table}>",
+                    "testDefinition": "tableRowCountToEqual",
+                }
+                case = http.put("/api/v1/dataQuality/testCases", json=request)
+                assert case.is_success, case.text
+                suite = case.json()["testSuite"]
+                reference = {"id": suite["id"], "type": "testSuite", "name": suite["name"]}
+                return reference, str(case.json()["fullyQualifiedName"])
 
             yield Api(
                 http,
@@ -66,4 +102,6 @@ def live_api(directory: Path) -> Iterator[Api]:
                 owner=made("user", "users", {"name": "ann", "email": "ann@example.org"}),
                 other_owner=made("team", "teams", {"name": "data", "teamType": "Group"}),
                 new_service=new_service,
+                new_table=new_table,
+                new_test_case=new_test_case,
             )

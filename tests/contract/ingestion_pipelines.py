@@ -18,14 +18,20 @@ CHANGE = "X-OpenMetadata-Change"
 
 @dataclass
 class Api:
-    """An API behind an httpx-like client, with a service and an owner that it knows."""
+    """An API behind an httpx-like client, with a service and an owner that it knows.
+
+    `new_service` takes a name and, if it is to have one, its owner; `new_table` an FQN whose service exists;
+    `new_test_case` a table and a name, and answers with a reference to the suite and the FQN of the case.
+    """
 
     http: Any
     base_url: str
     service: Document
     owner: Document
     other_owner: Document
-    new_service: Callable[[str], Document]
+    new_service: Callable[..., Document]
+    new_table: Callable[[str], None]
+    new_test_case: Callable[[str, str], tuple[Document, str]]
 
     def request(self, **changes: Any) -> Document:
         """A create request with a name of its own, below the service."""

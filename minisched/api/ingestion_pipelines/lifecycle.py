@@ -13,9 +13,10 @@ from minisched.api.edge import decoded
 from minisched.api.ingestion_pipelines.parameters import PipelineId
 from minisched.api.openapi import takes
 from minisched.api.representation import EntityView, client_response
-from minisched.api.schemas import PipelineIds, TriggerOptions, parse
+from minisched.api.schemas import PipelineIds, RunForEntity, TriggerOptions, parse
 from minisched.domain.errors import InvalidInput
 from minisched.domain.pipeline import Document
+from minisched.operations.entity_runs import EntityRuns
 from minisched.operations.lifecycle import Lifecycle
 from minisched.ports import RunOptions
 
@@ -86,6 +87,23 @@ def trigger_pipeline(
 
 
 @post(
+    "/run",
+    sync_to_thread=True,
+    status_code=200,
+    summary="Trigger a run for one entity",
+    operation_class=takes(
+        RunForEntity, example={"entityLink": "<#E::table::mysql.shop.public.orders>", "pipelineType": "profiler"}
+    ),
+)
+def run_for_entity(
+    body: RawBody, entity_runs: NamedDependency[EntityRuns], user: NamedDependency[str]
+) -> Response[Document]:
+    """A table or a test case, by the enabled and deployed pipeline that owns it, narrowed to it for this run only."""
+    asked = parse(RunForEntity, body)
+    return Response(client_response(entity_runs.run(asked.entityLink, asked.pipelineType, user=user)))
+
+
+@post(
     "/toggleIngestion/{pipeline_id:str}", sync_to_thread=True, status_code=200, summary="Enable or disable a pipeline"
 )
 def toggle_ingestion(
@@ -130,6 +148,7 @@ HANDLERS: list[HTTPRouteHandler] = [
     deploy_pipeline,
     deploy_pipelines,
     trigger_pipeline,
+    run_for_entity,
     toggle_ingestion,
     kill_ingestion,
     host_ip,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minisched.sandbox import names
+from minisched.domain import names
 
 
 @pytest.mark.parametrize(
