@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from minisched.domain.pipeline import Deployment, Document, Pipeline, PipelineRef
+from minisched.domain.pipeline import Deployment, Document, Judgement, Pipeline, PipelineRef
 from minisched.domain.run import Outcome, ProcessIdentity, Run, RunState, StopRequest
 
 # --- the orchestrator -------------------------------------------------------------------------------------------------
@@ -20,13 +20,17 @@ from minisched.domain.run import Outcome, ProcessIdentity, Run, RunState, StopRe
 
 @dataclass(frozen=True, slots=True)
 class ClientResponse:
-    """OpenMetadata's PipelineServiceClientResponse (contract §2.2): `code` 200 is good, `reason` a text for people."""
+    """OpenMetadata's PipelineServiceClientResponse (contract §2.2): `code` 200 is good, `reason` a text for people.
+
+    `notes` are sentences about what was done, but not quite as the caller may think; `reason` has them too.
+    """
 
     code: int
     reason: str | None = None
     platform: str = "local"
     version: str | None = None
     run_id: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +65,29 @@ class PipelineServiceClient(Protocol):
     """OpenMetadata's interface to an orchestrator (contract §2.1, design D11).
 
     Every method raises `OrchestratorUnavailable` or `OrchestratorRejected` when the orchestrator cannot or will not,
-    `PipelineNotFound` when it does not know the pipeline.
+    `PipelineNotFound` when it does not know the pipeline, `RuntimeNotFound` when there is no such runtime. A `runtime`
+    is the name of the ingestion environment that the caller belongs to; None leaves the choice to the settings.
     """
 
     platform: str
 
-    def get_service_status(self) -> ClientResponse:
+    def get_service_status(self, *, runtime: str | None = None) -> ClientResponse:
         """Healthy: code 200 and the version of the ingestion package; else code 500 with the reason. Never raises."""
 
-    def run_automation(self, workflow: Document) -> ClientResponse:
+    def run_automation(self, workflow: Document, *, runtime: str | None = None) -> ClientResponse:
         """Run an automation (test connection, …); its outcome goes to OpenMetadata, not into the answer."""
 
-    def deploy_pipeline(self, pipeline: Document, *, keep_toggled: bool = False) -> ClientResponse:
+    def deploy_pipeline(
+        self, pipeline: Document, *, keep_toggled: bool = False, runtime: str | None = None
+    ) -> ClientResponse:
         """Know this pipeline from now on: an idempotent upsert by id that keeps the paused state of `enabled`.
 
         A document without `enabled` leaves it as it is. With `keep_toggled`, so does one whose `enabled` is that of the
         last deployed document: `toggle_ingestion` counts, as with callers that toggle first and tell the entity later.
 
-        Durable and triggerable when it returns. Raises InvalidPipelineConfig, InvalidSchedule, NameCollision.
+        Durable and triggerable when it returns, and judged by the models of the runtime that will run it, if that can
+        be done at once; `notes` name what its runs leave out. Raises InvalidPipelineConfig with a line per problem,
+        InvalidSchedule, NameCollision.
         """
 
     def run_pipeline(self, pipeline: PipelineRef, options: RunOptions) -> ClientResponse:
@@ -403,9 +412,35 @@ class Alarm(Protocol):
 
 
 class AutomationRunner(Protocol):
-    """Runs automations in a warm child with limits."""
+    """Runs automations in a warm child of a runtime, with limits."""
 
-    def run(self, workflow: Document) -> ClientResponse: ...
+    def run(self, workflow: Document, *, runtime: str) -> ClientResponse: ...
+
+
+class PipelineJudge(Protocol):
+    """Judges pipelines by the models of a runtime, without any network."""
+
+    def judge(self, pipeline: Document, *, runtime: str) -> Judgement:
+        """Within a moment. Raises InvalidPipelineConfig with a line per problem, none of which holds a value, and
+        OrchestratorUnavailable when nobody can judge now."""
+
+
+class RuntimeChooser(Protocol):
+    """Which runtime is to run something: as the deployment says, else the first rule of the settings that fits."""
+
+    default: str
+
+    def of(self, deployment: Deployment) -> str:
+        """For a run; may ask the OpenMetadata server of the deployment for its version, for some seconds at most."""
+
+    def known(self, deployment: Deployment) -> str | None:
+        """The same without asking anybody; None when that does not suffice."""
+
+    def of_automation(self, workflow: Document) -> str:
+        """For an automation; may ask, too."""
+
+    def version(self, runtime: str) -> str | None:
+        """Of its package, as far as that is known without starting it. Raises RuntimeNotFound, RuntimeUnusable."""
 
 
 # --- OpenMetadata -----------------------------------------------------------------------------------------------------

@@ -24,7 +24,16 @@ from minisched.operations.use_cases import UseCases, use_cases
 from minisched.ports import ClientResponse, EntityRef, PipelineServiceClient
 from minisched.store import migrations
 from minisched.store.received_logs import FileReceivedLogs
-from tests.fakes import FakeAlarm, FakeExecutor, FakeRuntimes, MemoryDirectory, MemoryRunLogs, ScriptedClient
+from tests.fakes import (
+    FakeAlarm,
+    FakeExecutor,
+    FakeRuntimeChoice,
+    FakeRuntimes,
+    MemoryDirectory,
+    MemoryRunLogs,
+    ScriptedClient,
+    ScriptedJudge,
+)
 from tests.store_kinds import Stores, sql_stores
 
 PIPELINES = "/api/v1/services/ingestionPipelines"
@@ -47,7 +56,7 @@ def a_directory() -> MemoryDirectory:
 
 
 class _NoAutomations:
-    def run(self, workflow: Document) -> ClientResponse:
+    def run(self, workflow: Document, *, runtime: str) -> ClientResponse:
         return ClientResponse(200, None, "local")
 
 
@@ -63,6 +72,7 @@ class World:
     runtimes: FakeRuntimes
     alarm: FakeAlarm
     client: PipelineServiceClient
+    judge: ScriptedJudge
     cases: UseCases
     stopping: threading.Event
     problems: dict[str, str | None]
@@ -128,6 +138,7 @@ def _world(stores: Stores, received: FileReceivedLogs, *, scripted: bool, settin
     executor, logs, alarm = FakeExecutor(stores.runs, stores.clock), MemoryRunLogs(), FakeAlarm()
     runtimes, entities, stopping = FakeRuntimes(), a_directory(), threading.Event()
     client: PipelineServiceClient = ScriptedClient()
+    judge = ScriptedJudge()
     if not scripted:
         client = LocalClient(
             deployments=stores.deployments,
@@ -138,7 +149,8 @@ def _world(stores: Stores, received: FileReceivedLogs, *, scripted: bool, settin
             alarm=alarm,
             automations=_NoAutomations(),
             clock=stores.clock,
-            runtime_of=lambda _: "main",
+            chooser=FakeRuntimeChoice(),
+            judge=judge,
             host_ip=lambda: "192.0.2.1",
             kill_patience_s=1.0,
         )
@@ -159,6 +171,7 @@ def _world(stores: Stores, received: FileReceivedLogs, *, scripted: bool, settin
     dependencies = ApiDependencies(
         use_cases=cases,
         outbox=stores.outbox,
+        deployments=stores.deployments,
         runtimes=runtimes,
         readiness={"store": lambda: problems.get("store")},
         version="0.0.0",
@@ -166,5 +179,16 @@ def _world(stores: Stores, received: FileReceivedLogs, *, scripted: bool, settin
         **settings,
     )
     return World(
-        create_api(dependencies), stores, entities, executor, logs, runtimes, alarm, client, cases, stopping, problems
+        create_api(dependencies),
+        stores,
+        entities,
+        executor,
+        logs,
+        runtimes,
+        alarm,
+        client,
+        judge,
+        cases,
+        stopping,
+        problems,
     )

@@ -7,19 +7,21 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from minisched.domain.errors import EntityNotFound, MinischedError
+from minisched.domain.errors import EntityNotFound, MinischedError, NotFound
 from minisched.domain.outcome import outcome
-from minisched.domain.pipeline import Deployment, Document, PipelineRef
+from minisched.domain.pipeline import NOT_JUDGED, Deployment, Document, Judgement, PipelineRef
 from minisched.domain.run import Outcome, Run, RunReason, RunState
 from minisched.ports import ClientResponse, Clock, EntityRef, LogPage, RunOptions, RunQuery, RunStore, RuntimeStatus
 
 __all__ = [
     "FakeAlarm",
     "FakeExecutor",
+    "FakeRuntimeChoice",
     "FakeRuntimes",
     "MemoryDirectory",
     "MemoryRunLogs",
     "ScriptedClient",
+    "ScriptedJudge",
 ]
 
 
@@ -54,15 +56,17 @@ class ScriptedClient:
             raise answer
         return answer(subject) if callable(answer) else answer
 
-    def get_service_status(self) -> ClientResponse:
+    def get_service_status(self, *, runtime: str | None = None) -> ClientResponse:
         answer: ClientResponse = self._said("status", None, ClientResponse(200, None, self.platform, "2.0.7"))
         return answer
 
-    def run_automation(self, workflow: Document) -> ClientResponse:
+    def run_automation(self, workflow: Document, *, runtime: str | None = None) -> ClientResponse:
         answer: ClientResponse = self._said("automation", workflow, ClientResponse(200, "done", self.platform))
         return answer
 
-    def deploy_pipeline(self, pipeline: Document, *, keep_toggled: bool = False) -> ClientResponse:
+    def deploy_pipeline(
+        self, pipeline: Document, *, keep_toggled: bool = False, runtime: str | None = None
+    ) -> ClientResponse:
         answer: ClientResponse = self._said("deploy", pipeline, ClientResponse(200, "deployed", self.platform))
         return answer
 
@@ -206,3 +210,40 @@ class FakeRuntimes:
 
     def statuses(self) -> list[RuntimeStatus]:
         return list(self.known)
+
+
+class FakeRuntimeChoice:
+    """Everything is run by `main`, unless the deployment says otherwise; other runtimes exist as a test says."""
+
+    def __init__(self, default: str = "main", **versions: str) -> None:
+        self.default = default
+        self.versions = {default: "2.0.7.0", **versions}
+        self.undecided = False
+
+    def of(self, deployment: Deployment) -> str:
+        return deployment.runtime or self.default
+
+    def known(self, deployment: Deployment) -> str | None:
+        return None if self.undecided else self.of(deployment)
+
+    def of_automation(self, workflow: Document) -> str:
+        return self.default
+
+    def version(self, runtime: str) -> str | None:
+        if runtime not in self.versions:
+            raise NotFound(f"There is no runtime {runtime!r}.")
+        return self.versions[runtime]
+
+
+@dataclass
+class ScriptedJudge:
+    """A PipelineJudge that finds nothing, unless a test puts a judgement or an error in its mouth."""
+
+    answer: Judgement | MinischedError = NOT_JUDGED
+    asked: list[tuple[Document, str]] = field(default_factory=list)
+
+    def judge(self, pipeline: Document, *, runtime: str) -> Judgement:
+        self.asked.append((pipeline, runtime))
+        if isinstance(self.answer, MinischedError):
+            raise self.answer
+        return self.answer

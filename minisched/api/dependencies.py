@@ -14,7 +14,7 @@ from minisched.api.errors import AnyRequest
 from minisched.api.representation import EntityView
 from minisched.api.streams import Streams
 from minisched.operations.use_cases import UseCases
-from minisched.ports import Outbox, RuntimeHealth
+from minisched.ports import DeploymentStore, Outbox, RuntimeHealth
 
 # Answers None when all is well, else a sentence that says what is not. Must not block for long.
 ReadinessCheck = Callable[[], str | None]
@@ -32,6 +32,7 @@ class ApiDependencies:
 
     use_cases: UseCases
     outbox: Outbox
+    deployments: DeploymentStore
     runtimes: RuntimeHealth
     readiness: Mapping[str, ReadinessCheck]
     version: str
@@ -83,6 +84,7 @@ def providers(dependencies: ApiDependencies) -> dict[str, Provide]:
         "progress": _always(cases.progress),
         "runs": _always(cases.runs),
         "outbox": _always(dependencies.outbox),
+        "deployments": _always(dependencies.deployments),
         "runtimes": _always(dependencies.runtimes),
         "readiness": _always(Readiness(dependencies.readiness, dependencies.runtimes)),
         "streams": _always(Streams(limit=dependencies.max_streams, stopping=dependencies.stopping)),

@@ -10,6 +10,7 @@ from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, QueryParameter, RawBody, SkipValidation
 
+from minisched.api.deployments import list_deployments
 from minisched.api.ingestion_pipelines.parameters import LARGEST_MS
 from minisched.api.openapi import takes
 from minisched.api.representation import shown, without_nulls
@@ -201,7 +202,16 @@ def _seconds(since: datetime | None, until: datetime | None) -> float | None:
     return None if since is None or until is None else round((until - since).total_seconds(), 3)
 
 
-_HANDLERS: list[HTTPRouteHandler] = [list_runs, get_run, stop_run, read_log, stream_log, list_outbox, list_runtimes]
+_HANDLERS: list[HTTPRouteHandler] = [
+    list_runs,
+    get_run,
+    stop_run,
+    read_log,
+    stream_log,
+    list_outbox,
+    list_runtimes,
+    list_deployments,
+]
 
 
 def minisched_router() -> Router:

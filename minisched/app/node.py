@@ -19,6 +19,7 @@ from minisched.api.server import create_api
 from minisched.app.catalog import SandboxCatalog, configured_connection, own_connection, own_url, secret_box
 from minisched.app.execution import LauncherFactory, outbox_options, spawn_limits, supervisor_options
 from minisched.app.reloading import reload
+from minisched.app.runtime_choice import RuntimeChoice
 from minisched.clients.connection import ConnectionSource
 from minisched.clients.host_address import outgoing_address
 from minisched.clients.local import LocalClient, new_run
@@ -27,6 +28,7 @@ from minisched.clients.openmetadata import OpenMetadataReporter
 from minisched.clients.openmetadata_automations import report_failed_automation
 from minisched.clients.openmetadata_directory import OpenMetadataDirectory
 from minisched.clients.openmetadata_http import Timeouts
+from minisched.clients.server_versions import ServerVersions
 from minisched.domain import schedule as schedules
 from minisched.domain.errors import StoreUnavailable
 from minisched.domain.outcome import stopped_in_queue
@@ -34,10 +36,12 @@ from minisched.domain.pipeline import Deployment
 from minisched.domain.run import Run, RunKind, RunState, StopRequest
 from minisched.executor.automations import AutomationChildren
 from minisched.executor.job import JobBuilder
+from minisched.executor.launcher_client import LauncherClient
 from minisched.executor.reporting import OutboxSender
 from minisched.executor.retention import Retention
 from minisched.executor.run_directory import RunDirectories
 from minisched.executor.supervisor import Supervisor
+from minisched.executor.validation import ValidatingChildren
 from minisched.instance_lock import instance_lock
 from minisched.observability import configure_logging, remember_secrets
 from minisched.operations.use_cases import use_cases
@@ -112,8 +116,16 @@ class Node:
         self._directories = RunDirectories(settings.data_dir / "runs")
         self._received = FileReceivedLogs(settings.data_dir / "received_logs", self._largest_log)
         self._source = ConnectionSource(own_connection(settings, url))
+        self._server_versions = ServerVersions(self._source.complete)
+        self._choice = RuntimeChoice(settings, self._server_versions)
         self._launchers = LauncherFactory(settings)
         self._supervisor = self._make_supervisor()
+        self._judge = ValidatingChildren(
+            connect=self._supervisor.connect,
+            launcher=self._supervisor.launcher,
+            warm=self._supervisor.warm,
+            workflow_classes=settings.runtime.workflow_classes,
+        )
         self._scheduler = self._make_scheduler()
         self._reporter = OpenMetadataReporter(complete=self._source.complete, timeouts=_timeouts(settings))
         self._sender = self._make_sender()
@@ -182,6 +194,7 @@ class Node:
     def close(self) -> None:
         """Stop every thread and give everything back; runs that still go on belong to their guards."""
         self._scheduler.close()
+        self._judge.close()
         self._supervisor.close()
         self._sender.close()
         self._reporter.close()
@@ -232,7 +245,7 @@ class Node:
             run_id=run_id,
             kind=RunKind.SCHEDULED,
             clock=self._clock,
-            runtime=self.settings.runtime.default,
+            runtime=self._choice.of(deployment),
             requested_by="scheduler",
             scheduled_for=scheduled_for,
         )
@@ -250,7 +263,6 @@ class Node:
     def _make_client(self) -> PipelineServiceClient:
         if self.settings.client == "noop":
             return NoopClient()
-        default = self.settings.runtime.default
         return LocalClient(
             deployments=self._deployments,
             runs=self._runs,
@@ -259,7 +271,7 @@ class Node:
             health=self._supervisor,
             alarm=self._scheduler,
             automations=AutomationChildren(
-                connect=lambda: self._supervisor.connect(default),
+                connect=self._connect,
                 directories=self._directories,
                 limits=lambda: spawn_limits(self.settings, timeout_s=self.settings.executor.automation_timeout_s),
                 complete=self._source.complete,
@@ -267,7 +279,8 @@ class Node:
                 report_failure=lambda workflow, why: report_failed_automation(workflow, why, _timeouts(self.settings)),
             ),
             clock=self._clock,
-            runtime_of=lambda _: default,
+            chooser=self._choice,
+            judge=self._judge,
             host_ip=self._host_ip,
             kill_patience_s=self.settings.executor.stop_grace_s + _PROOF_S,
         )
@@ -275,6 +288,10 @@ class Node:
     def _largest_log(self) -> int | None:
         largest_mb = self.settings.executor.log_limit_mb
         return None if largest_mb is None else largest_mb * 1024 * 1024
+
+    def _connect(self, runtime: str) -> LauncherClient:
+        self._supervisor.warm(runtime)
+        return self._supervisor.connect(runtime)
 
     def _host_ip(self) -> str:
         return self.settings.host_ip or outgoing_address(self.settings.openmetadata.host_port or self.url)
@@ -304,6 +321,7 @@ class Node:
         dependencies = ApiDependencies(
             use_cases=self._cases,
             outbox=self._outbox,
+            deployments=self._deployments,
             runtimes=self._supervisor,
             readiness={
                 "server": self._stop_problem,

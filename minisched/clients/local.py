@@ -10,6 +10,8 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID, uuid4
 
+import structlog
+
 from minisched.clients.log_pages import read_page
 from minisched.domain import pipeline_status
 from minisched.domain import schedule as schedules
@@ -17,13 +19,22 @@ from minisched.domain.errors import (
     ConfigurationError,
     InvalidInput,
     InvalidPipelineConfig,
+    MinischedError,
     NameCollision,
     OrchestratorUnavailable,
     PipelineNotFound,
     RunNotFound,
 )
 from minisched.domain.outcome import stopped_in_queue
-from minisched.domain.pipeline import PIPELINE_TYPES, Deployment, Document, PipelineRef, clean_name, task_id
+from minisched.domain.pipeline import (
+    PIPELINE_TYPES,
+    Deployment,
+    Document,
+    Judgement,
+    PipelineRef,
+    clean_name,
+    task_id,
+)
 from minisched.domain.run import ACTIVE_STATES, Run, RunKind, RunState, StopRequest
 from minisched.domain.secrets import secret_values
 from minisched.domain.versions import Line, is_version, line_of
@@ -36,12 +47,16 @@ from minisched.ports import (
     DeploymentStore,
     Executor,
     LogPage,
+    PipelineJudge,
     RunLogs,
     RunOptions,
     RunQuery,
     RunStore,
+    RuntimeChooser,
     RuntimeHealth,
 )
+
+_log = structlog.get_logger(__name__)
 
 _STATUS_LIMIT = 10
 # Named in OpenMetadata's enum, but without a workflow in any current line (contract §1.19).
@@ -68,7 +83,8 @@ class LocalClient:
         alarm: Alarm,
         automations: AutomationRunner,
         clock: Clock,
-        runtime_of: Callable[[Deployment], str],
+        chooser: RuntimeChooser,
+        judge: PipelineJudge,
         host_ip: Callable[[], str],
         kill_patience_s: float,
     ) -> None:
@@ -80,36 +96,52 @@ class LocalClient:
         self._alarm = alarm
         self._automations = automations
         self._clock = clock
-        self._runtime_of = runtime_of
+        self._chooser = chooser
+        self._judge = judge
         self._host_ip = host_ip
         self._kill_patience_s = kill_patience_s
         # A deployment that keeps what a toggle decided reads and writes; no toggle may come between.
         self._changing_enabled = threading.Lock()
 
-    def get_service_status(self) -> ClientResponse:
-        statuses = self._health.statuses()
+    def get_service_status(self, *, runtime: str | None = None) -> ClientResponse:
+        name = self._chooser.default if runtime is None else runtime
+        statuses = [status for status in self._health.statuses() if status.name == name]
         for status in statuses:
             if status.state == "ready":
                 return ClientResponse(200, None, self.platform, version=status.version)
-        for status in statuses:
             # While the modules are being imported, runs are queued and nothing is lost: that is healthy.
             if status.state in ("starting", "stopped") and status.version:
-                return ClientResponse(200, f"The runtime {status.name} is starting.", self.platform, status.version)
-        problems = "; ".join(f"{status.name}: {status.problem or status.state}" for status in statuses)
-        return ClientResponse(500, f"No runtime can run anything. {problems}".strip(), self.platform)
+                return ClientResponse(200, f"The runtime {name} is starting.", self.platform, status.version)
+        if statuses or runtime is None:
+            problems = "; ".join(f"{status.name}: {status.problem or status.state}" for status in statuses)
+            return ClientResponse(500, f"No runtime can run anything. {problems}".strip(), self.platform)
+        return self._status_of_unstarted(runtime)
 
-    def run_automation(self, workflow: Document) -> ClientResponse:
-        return self._automations.run(workflow)
+    def _status_of_unstarted(self, runtime: str) -> ClientResponse:
+        try:
+            version = self._chooser.version(runtime)
+        except MinischedError as error:
+            return ClientResponse(500, str(error), self.platform)
+        return ClientResponse(200, f"The runtime {runtime} starts when it is needed.", self.platform, version)
 
-    def deploy_pipeline(self, pipeline: Document, *, keep_toggled: bool = False) -> ClientResponse:
+    def run_automation(self, workflow: Document, *, runtime: str | None = None) -> ClientResponse:
+        name = self._chooser.of_automation(workflow) if runtime is None else self._existing(runtime)
+        return self._automations.run(workflow, runtime=name)
+
+    def deploy_pipeline(
+        self, pipeline: Document, *, keep_toggled: bool = False, runtime: str | None = None
+    ) -> ClientResponse:
         remember_secrets(secret_values(pipeline))
-        deployment = self._checked(pipeline)
+        wanted = None if runtime is None else self._existing(runtime)
+        deployment, notes = self._judged(replace(self._checked(pipeline), runtime=wanted))
         with self._changing_enabled:
             deployment = replace(deployment, enabled=self._enabled(deployment, keep_toggled=keep_toggled))
             changed = self._upserted(deployment)
             self._alarm.set(deployment)
         word = "has been created" if changed else "is deployed already, unchanged"
-        return self._said(f"Workflow [{deployment.name}] {word}")
+        if changed:
+            _log.info("pipeline.deployed", pipeline=deployment.fqn, runtime=deployment.runtime, notes=list(notes))
+        return replace(self._said(" ".join([f"Workflow [{deployment.name}] {word}", *notes])), notes=notes)
 
     def run_pipeline(self, pipeline: PipelineRef, options: RunOptions) -> ClientResponse:
         deployment = self._deployed(pipeline)
@@ -161,6 +193,21 @@ class LocalClient:
         return self._host_ip()
 
     # --- parts ------------------------------------------------------------------------------------------------------
+
+    def _existing(self, runtime: str) -> str:
+        self._chooser.version(runtime)
+        return runtime
+
+    def _judged(self, deployment: Deployment) -> tuple[Deployment, tuple[str, ...]]:
+        """With what the models of its runtime say about it, and what the caller has to be told of that."""
+        runtime = self._chooser.known(deployment)
+        try:
+            if runtime is None:
+                raise OrchestratorUnavailable("Its runtime depends on the version of a server that was not asked yet.")
+            judgement = self._judge.judge(deployment.document, runtime=runtime)
+        except OrchestratorUnavailable as error:
+            return deployment, (f"It was not checked by the models that will run it. {error.message}",)
+        return replace(deployment, judgement=judgement), _notes(judgement)
 
     def _checked(self, pipeline: Document) -> Deployment:
         pipeline_type = str(pipeline.get("pipelineType"))
@@ -230,7 +277,7 @@ class LocalClient:
             run_id=_uuid(options.run_id) if options.run_id else str(uuid4()),
             kind=RunKind.MANUAL,
             clock=self._clock,
-            runtime=self._runtime_of(deployment),
+            runtime=self._chooser.of(deployment),
             requested_by=options.requested_by,
             overrides=overrides,
         )
@@ -264,6 +311,13 @@ class LocalClient:
     def _said(self, message: str, *, run_id: str | None = None) -> ClientResponse:
         version = next((status.version for status in self._health.statuses() if status.version), None)
         return ClientResponse(200, json.dumps({"message": message}), self.platform, version=version, run_id=run_id)
+
+
+def _notes(judgement: Judgement) -> tuple[str, ...]:
+    if not judgement.left_out:
+        return ()
+    fields = ", ".join(judgement.left_out)
+    return (f"Left out when it runs, because openmetadata-ingestion {judgement.by} does not know it: {fields}",)
 
 
 def new_run(

@@ -14,13 +14,15 @@ class NoopClient:
 
     platform = "disabled"
 
-    def get_service_status(self) -> ClientResponse:
+    def get_service_status(self, *, runtime: str | None = None) -> ClientResponse:
         return ClientResponse(200, "Pipeline Client Disabled", self.platform, version="disabled")
 
-    def run_automation(self, workflow: Document) -> ClientResponse:
+    def run_automation(self, workflow: Document, *, runtime: str | None = None) -> ClientResponse:
         self._refuse("run_automation")
 
-    def deploy_pipeline(self, pipeline: Document, *, keep_toggled: bool = False) -> ClientResponse:
+    def deploy_pipeline(
+        self, pipeline: Document, *, keep_toggled: bool = False, runtime: str | None = None
+    ) -> ClientResponse:
         self._refuse("deploy_pipeline")
 
     def run_pipeline(self, pipeline: PipelineRef, options: RunOptions) -> ClientResponse:

@@ -66,10 +66,26 @@ class PipelineRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the models of a runtime say about a pipeline that can be run.
+
+    `by` is the version of the package that judged, None when none did; `left_out` are the paths of the fields that it
+    does not know, which its runs do without.
+    """
+
+    by: str | None = None
+    left_out: tuple[str, ...] = ()
+
+
+NOT_JUDGED = Judgement()
+
+
+@dataclass(frozen=True, slots=True)
 class Deployment:
     """A pipeline that the local orchestrator was told to run.
 
-    `document` is the IngestionPipeline as deployed, whole, with its secrets in clear: never log it.
+    `document` is the IngestionPipeline as deployed, whole, with its secrets in clear: never log it. `runtime` is the
+    one that the caller chose for it, None when the settings choose.
     """
 
     id: str
@@ -79,6 +95,8 @@ class Deployment:
     document: Document
     enabled: bool
     deployed_at: datetime
+    runtime: str | None = None
+    judgement: Judgement = NOT_JUDGED
 
     @property
     def clean_name(self) -> str:

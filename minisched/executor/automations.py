@@ -33,7 +33,7 @@ class AutomationChildren:
     def __init__(
         self,
         *,
-        connect: Callable[[], LauncherClient],
+        connect: Callable[[str], LauncherClient],
         directories: RunDirectories,
         limits: Callable[[], SpawnLimits],
         complete: Callable[[Document], Document],
@@ -48,7 +48,7 @@ class AutomationChildren:
         self._report_failure = report_failure
         self._places = threading.BoundedSemaphore(_MOST_AT_ONCE)
 
-    def run(self, workflow: Document) -> ClientResponse:
+    def run(self, workflow: Document, *, runtime: str) -> ClientResponse:
         """Run it to its end. Code 200 when its outcome, whichever it is, is in OpenMetadata; 500 when it is not.
 
         Raises OrchestratorUnavailable when it was not started.
@@ -59,12 +59,12 @@ class AutomationChildren:
         if not self._places.acquire(blocking=False):
             raise OrchestratorUnavailable(f"{_MOST_AT_ONCE} automations are running already.", hint="Try again later.")
         try:
-            return self._ended(str(name), self._complete(workflow))
+            return self._ended(str(name), self._complete(workflow), runtime)
         finally:
             self._places.release()
 
-    def _ended(self, name: str, workflow: Document) -> ClientResponse:
-        end = self._execute(workflow)
+    def _ended(self, name: str, workflow: Document, runtime: str) -> ClientResponse:
+        end = self._execute(workflow, runtime)
         decided = classify(exit_record=end.exit_record, result=end.result, stop=None)
         if decided.state is not RunState.SUCCESS and not _has_told(end.result):
             message = f"The automation {name} did not end: {decided.message}"
@@ -75,9 +75,9 @@ class AutomationChildren:
                 return ClientResponse(500, f"{message} OpenMetadata could not be told: {error}")
         return ClientResponse(200, json.dumps({"message": f"Workflow [{name}] has been triggered."}))
 
-    def _execute(self, workflow: Document) -> JobEnd:
+    def _execute(self, workflow: Document, runtime: str) -> JobEnd:
         job_id = str(uuid4())
-        client = self._connect()
+        client = self._connect(runtime)
         try:
             return run_job(
                 client,

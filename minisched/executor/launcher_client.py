@@ -89,7 +89,7 @@ class LauncherClient:
     def spawn(self, run_id: str, run_dir: Path, limits: SpawnLimits, job: Document) -> ProcessIdentity:
         """Start the run; returns its guard. Raises OrchestratorRejected, of which AlreadyStarted, LauncherRetiring
         and NoProcess say what to do."""
-        fd = _as_memfd(job)
+        fd = as_memfd(job)
         try:
             message = {"op": "spawn", "run_id": run_id, "run_dir": str(run_dir), "limits": limits.as_message()}
             answer = self._ask(message, (fd,))
@@ -100,6 +100,20 @@ class LauncherClient:
             return identity_from(answer["process"])
         refusal = _REFUSALS.get(str(answer.get("reason")), OrchestratorRejected)
         raise refusal(str(answer.get("message") or "the launcher refused the run"))
+
+    def fork_validator(self) -> socket.socket:
+        """The socket of a new child that judges pipelines; it leaves when that is closed. Raises
+        OrchestratorUnavailable when there can be none."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            with theirs:
+                answer = self._ask({"op": "validator"}, (theirs.fileno(),))
+            if answer.get("op") != "validator":
+                raise OrchestratorUnavailable(str(answer.get("message") or "the launcher refused a validator"))
+        except BaseException:
+            ours.close()
+            raise
+        return ours
 
     def ask_for_life(self) -> None:
         """Send a ping and do not wait for the answer; see `sign_of_life`."""
@@ -165,7 +179,8 @@ def _pid_of_peer(connection: socket.socket) -> int:
     return int(pid)
 
 
-def _as_memfd(job: Document) -> int:
+def as_memfd(job: Document) -> int:
+    """A descriptor from which the job can be read, which is nowhere on a disk."""
     fd = os.memfd_create("minisched-job", os.MFD_CLOEXEC)
     data = json.dumps(job).encode()
     while data:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 from minisched.domain.errors import OrchestratorUnavailable
+from minisched.domain.run import ProcessIdentity
 from minisched.executor.launcher_client import LauncherClient
 from minisched.executor.launchers import Launcher
 from minisched.ports import RuntimeStatus
@@ -16,6 +18,7 @@ class LauncherSet:
     def __init__(self, make: Callable[[str], Launcher], default: str) -> None:
         self._make = make
         self._default = default
+        self._lock = threading.Lock()
         self._launchers: dict[str, Launcher] = {}
 
     def name_of(self, runtime: str | None) -> str:
@@ -23,9 +26,10 @@ class LauncherSet:
 
     def of(self, runtime: str | None) -> Launcher:
         name = self.name_of(runtime)
-        if name not in self._launchers:
-            self._launchers[name] = self._make(name)
-        return self._launchers[name]
+        with self._lock:
+            if name not in self._launchers:
+                self._launchers[name] = self._make(name)
+            return self._launchers[name]
 
     def ensure(self, runtime: str | None = None) -> None:
         self.of(runtime).ensure()
@@ -35,7 +39,7 @@ class LauncherSet:
         return self.of(runtime).state in ("ready", "failed")
 
     def able(self) -> list[str]:
-        return [name for name in self._launchers if self.is_able(name)]
+        return [name for name in list(self._launchers) if self.is_able(name)]
 
     def check(self) -> None:
         for launcher in list(self._launchers.values()):
@@ -47,6 +51,12 @@ class LauncherSet:
         if launcher is None:
             raise OrchestratorUnavailable(f"The runtime {runtime} was not started.", hint="Try again.")
         return launcher.connect()
+
+    def process(self, runtime: str) -> ProcessIdentity | None:
+        """Which process its launcher is, while there is one."""
+        launcher = self._launchers.get(runtime)
+        client = launcher.client if launcher is not None else None
+        return client.process if client is not None else None
 
     def statuses(self) -> list[RuntimeStatus]:
         return [launcher.status() for launcher in list(self._launchers.values())]

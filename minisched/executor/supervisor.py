@@ -163,6 +163,14 @@ class Supervisor:
         """A connection of the caller's own to the runtime's launcher. Raises OrchestratorUnavailable."""
         return self._launchers.connect(runtime)
 
+    def launcher(self, runtime: str) -> ProcessIdentity | None:
+        """The process of the runtime's launcher, while there is one."""
+        return self._launchers.process(runtime)
+
+    def warm(self, runtime: str) -> None:
+        """Have the runtime's launcher started, if it is not there yet."""
+        self._launchers.ensure(runtime)
+
     def statuses(self) -> list[RuntimeStatus]:
         return self._launchers.statuses()
 

@@ -16,6 +16,7 @@ WORKER = Path(__file__).parent.parent / "worker"
 
 # Without one of these not even a metadata pipeline runs.
 _ESSENTIAL = ("metadata.workflow.metadata", "metadata.ingestion.api.workflow")
+_OF_ANOTHER_LINE = "No module named 'metadata."
 _PROBE_WITHIN_S = 30.0
 _INSPECT_WITHIN_S = 600.0
 _TAIL = 600
@@ -65,7 +66,9 @@ class Inspection:
         if any(name in self.modules and self.modules[name] is None for name in _ESSENTIAL):
             return None
         reasons = [f"{name}: {error}" for name, error in self.failures.items()]
-        return reasons[0] if reasons else "it has no workflow modules"
+        # That a line does not have the modules of another says nothing.
+        telling = [reason for reason in reasons if _OF_ANOTHER_LINE not in reason]
+        return next(iter(telling or reasons), "it has no workflow modules")
 
 
 def probe_interpreter(python: Path) -> Probe:

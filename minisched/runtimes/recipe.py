@@ -24,6 +24,9 @@ _EXTRA = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _NO_DBT_PARSER = "dbt-core-experimental-parser; sys_platform == 'never'"
 # Releases ask for the certificates of the very day they were made, which an index may not have yet.
 _ANY_RECENT_CERTIFICATES = "certifi>=2026.5"
+# Old lines import it under the name that it had, which its present releases do not have.
+_NO_RENAMED_PARSER = "collate-sqllineage; sys_platform == 'never'"
+_LAST_LINE_OF_OLD_PARSER: Line = (1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ def recipe_for(version: str | None, extras: Sequence[str] | None = None) -> Reci
     oldest, newest = _pythons(line)
     return Recipe(
         requirement=f"{PACKAGE}{in_brackets}{specifier}",
-        overrides=(_NO_DBT_PARSER, _ANY_RECENT_CERTIFICATES),
+        overrides=_overrides(line),
         additions=_additions(line),
         oldest_python=oldest,
         newest_python=newest,
@@ -82,8 +85,15 @@ def _version_of(version: str | None) -> tuple[Line, str]:
     return (int(found.group(1)), int(found.group(2))), f"=={text}" if complete else f"=={text}.*"
 
 
+def _overrides(line: Line) -> tuple[str, ...]:
+    own = (_NO_RENAMED_PARSER,) if line <= _LAST_LINE_OF_OLD_PARSER else ()
+    return (_NO_DBT_PARSER, _ANY_RECENT_CERTIFICATES, *own)
+
+
 def _additions(line: Line) -> tuple[str, ...]:
     """Imported by the line, but not among its own requirements."""
+    if line <= _LAST_LINE_OF_OLD_PARSER:
+        return ("setuptools<81", "openmetadata-sqllineage")
     if line <= (1, 6):
         return ("setuptools<81",)  # pkg_resources, which later ones no longer have
     if line <= (1, 8):
@@ -99,4 +109,6 @@ def _pythons(line: Line) -> tuple[Line, Line]:
         return (3, 10), (3, 13)
     if line >= (1, 7):
         return (3, 9), (3, 12)
-    return (3, 8), (3, 11)
+    if line >= (1, 3):
+        return (3, 8), (3, 11)
+    return (3, 8), (3, 10)  # their models have patterns that Python 3.11 refuses

@@ -26,7 +26,9 @@ from pydantic import (
     model_validator,
 )
 
+from minisched.domain.errors import InvalidInput
 from minisched.domain.pipeline import PIPELINE_TYPES
+from minisched.domain.runtime_rules import rule_of
 from minisched.domain.secrets import secret_values
 
 _DATABASE_URL = re.compile(r"(sqlite|postgresql|mysql|mariadb)(\+\w+)?://")
@@ -249,6 +251,14 @@ class RuntimeSettings(Section):
     workflow_classes: dict[str, str] = Field(
         default_factory=dict, description="Workflow class by pipelineType, as module:Class, instead of the usual one."
     )
+    rules: tuple[dict[str, str], ...] = Field(
+        default=(),
+        description=(
+            "Which runtime runs what, where that is not the default: a list of which the first that fits decides. Each "
+            "has a runtime and any of server (the line of the OpenMetadata server, such as 1.5), serviceType and "
+            "pipeline (patterns such as mysql_*)."
+        ),
+    )
     environment: dict[str, str] = Field(
         default_factory=dict,
         description=(
@@ -256,6 +266,16 @@ class RuntimeSettings(Section):
             "is treated as a secret: programs that a run starts see it, launchers do not."
         ),
     )
+
+    @field_validator("rules")
+    @classmethod
+    def _are_rules(cls, value: tuple[dict[str, str], ...]) -> tuple[dict[str, str], ...]:
+        for parts in value:
+            try:
+                rule_of(parts)
+            except InvalidInput as error:
+                raise ValueError(str(error)) from None
+        return value
 
     @field_validator("workflow_classes")
     @classmethod

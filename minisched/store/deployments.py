@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select,
 from minisched import failpoints
 from minisched.domain.errors import ConfigurationError
 from minisched.domain.instant import from_ms, to_ms
-from minisched.domain.pipeline import Deployment
+from minisched.domain.pipeline import Deployment, Judgement
 from minisched.store.columns import canonical, digest, dump, load, storable
 from minisched.store.engine import DEPLOY_LOCK, Database
 from minisched.store.secrets import SecretBox
@@ -27,7 +27,7 @@ class SqlDeploymentStore:
         self._box = box
 
     def upsert(self, deployment: Deployment) -> bool:
-        """As the port says. Names, document and `enabled` make it the same, when it was deployed does not."""
+        """As the port says. When it was deployed makes no difference, everything else does."""
         if self._is_stored(deployment):
             return False
         row = self._row(deployment)
@@ -91,6 +91,9 @@ class SqlDeploymentStore:
             "enabled": deployment.enabled,
             "deployed_at_ms": to_ms(deployment.deployed_at),
             "document": dump(self._box.seal(deployment.document)),
+            "runtime": deployment.runtime,
+            "judged_by": deployment.judgement.by,
+            "left_out": dump(list(deployment.judgement.left_out)),
         }
 
     def _deployment(self, row: Row[Any]) -> Deployment:
@@ -102,6 +105,8 @@ class SqlDeploymentStore:
             document=self._box.unseal(load(row.document)),
             enabled=bool(row.enabled),
             deployed_at=from_ms(row.deployed_at_ms),
+            runtime=row.runtime,
+            judgement=Judgement(row.judged_by, tuple(load(row.left_out or "[]"))),
         )
 
 
@@ -110,5 +115,12 @@ def _same(one: Deployment, other: Deployment) -> bool:
     return _identity(one) == _identity(other) and canonical(one.document) == canonical(other.document)
 
 
-def _identity(deployment: Deployment) -> tuple[str, str, str, bool]:
-    return deployment.name, deployment.fqn, deployment.pipeline_type, deployment.enabled
+def _identity(deployment: Deployment) -> tuple[Any, ...]:
+    return (
+        deployment.name,
+        deployment.fqn,
+        deployment.pipeline_type,
+        deployment.enabled,
+        deployment.runtime,
+        deployment.judgement,
+    )

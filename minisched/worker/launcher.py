@@ -18,9 +18,9 @@ import sys
 import time
 from typing import Any, Callable
 
-from . import guard, kernel, memory, processes, protocol, rehearsal
+from . import guard, kernel, memory, processes, protocol, rehearsal, validator
 from .preload import Preloaded
-from .spares import NotSingleThreaded, Spare, fork_spare
+from .spares import NotSingleThreaded, Spare, fork_child, fork_spare
 
 SPARE_AGE_S = 30 * 60.0
 _TICK_S = 1.0
@@ -63,7 +63,8 @@ class Launcher:
         self._spares: list[Spare] = []
         self._handovers: dict[int, tuple[Spare, Handover]] = {}
         self._runs: dict[int, str] = {}  # pid of the guard: run id
-        self._known: set[int] = set()  # every guard that was forked and not yet reaped
+        self._known: set[int] = set()  # every guard and validator that was forked and not yet reaped
+        self._validators: set[int] = set()
         self._retiring = False
         self._alone_since: float | None = time.monotonic()
         self._sweep_again = False
@@ -114,6 +115,9 @@ class Launcher:
 
     def _leave(self) -> None:
         self._drop_spares()
+        for pid in self._validators:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
         self._listener.close()
         for connection in list(self._connections):
             self._disconnect(connection)
@@ -163,6 +167,8 @@ class Launcher:
             self._answer(connection, dict(self._load(), op="pong", state=self._state()))
         elif op == "spawn":
             self._spawn(connection, message, fds)
+        elif op == "validator":
+            self._add_validator(connection, fds)
         elif op == "retire":
             self._retire()
             self._answer(connection, {"op": "retiring", "runs": self._run_ids()})
@@ -260,6 +266,27 @@ class Launcher:
         else:
             self._hand_over(handover)
 
+    def _add_validator(self, connection: socket.socket, fds: list[int]) -> None:
+        if len(fds) != 1:
+            self._refuse(connection, None, protocol.REFUSED_BAD_REQUEST, "one socket needed")
+        elif self._retiring:
+            self._refuse(connection, None, protocol.REFUSED_RETIRING, "this launcher is about to leave")
+        elif self._preloaded.problem is not None:
+            self._refuse(connection, None, protocol.REFUSED_FAILED, self._preloaded.problem)
+        else:
+            self._fork_validator(connection, fds[0])
+
+    def _fork_validator(self, connection: socket.socket, fd: int) -> None:
+        launcher = os.getpid()
+        try:
+            pid = fork_child(lambda: validator.serve(fd, launcher))
+        except (OSError, NotSingleThreaded) as error:
+            self._refuse(connection, None, protocol.REFUSED_NO_PROCESS, "no process could be forked: {}".format(error))
+            return
+        self._known.add(pid)
+        self._validators.add(pid)
+        self._answer(connection, {"op": "validator", "pid": pid})
+
     def _refuse(self, connection: socket.socket, run_id: Any, reason: str, message: str) -> None:
         self._answer(connection, {"op": "refused", "run_id": run_id, "reason": reason, "message": message[:2000]})
 
@@ -323,6 +350,7 @@ class Launcher:
             spare.close()
         known = pid in self._known
         self._known.discard(pid)
+        self._validators.discard(pid)
         return not known or os.WIFSIGNALED(status) or os.WEXITSTATUS(status) != 0
 
     def _sweep(self) -> None:

@@ -50,7 +50,7 @@ def pipeline_model(name: str) -> Any | None:
 
 @lru_cache(maxsize=None)  # models are there for life, and the launcher's forks inherit what it has looked up
 def fields(model_class: Any) -> dict[str, Field]:
-    """The fields of a model by the key that they have in JSON."""
+    """The fields of a model by the key that they have in JSON. Kept: never change what you get."""
     if hasattr(model_class, "model_fields"):
         found = (
             Field(info.alias or name, list(_classes_in(info.annotation)))

@@ -215,4 +215,9 @@ def _known_to_this_line(config: dict[str, Any], kind: str) -> Built:
         known["source"]["sourceConfig"] = {"config": inner}
     # Our own additions are no news to anybody.
     ours = {"workflowConfig.raiseOnError", "pipelineRunId", "enableStreamableLogs", "ingestionPipelineFQN"}
-    return Built(known, [field for field in dropped if field not in ours])
+    return Built(known, [_as_sent(field) for field in dropped if field not in ours])
+
+
+def _as_sent(field: str) -> str:
+    """The path under which the pipeline, and not the config that is made of it, has the field."""
+    return field.replace("workflowConfig.openMetadataServerConfig", "openMetadataServerConnection", 1)

@@ -45,6 +45,7 @@ _USED_MODELS = tuple(
 )
 # Numeric libraries start a pool of threads at import unless told not to; a fork needs a single thread.
 _ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+_OF_ANOTHER_LINE = "No module named 'metadata."
 _THREADS_END_WITHIN_S = 2.0
 
 
@@ -132,7 +133,9 @@ def import_error(name: str) -> str | None:
 
 def _problem(modules: dict[str, str | None], workflows_work: bool, version: str | None) -> str | None:
     if not workflows_work:
-        first = next((error for error in modules.values() if error), "it is not installed")
+        reasons = [error for error in modules.values() if error]
+        telling = [reason for reason in reasons if _OF_ANOTHER_LINE not in reason]
+        first = next(iter(telling or reasons), "it is not installed")
         package = "openmetadata-ingestion {}".format(version) if version else "openmetadata-ingestion"
         return "no workflow class of {} can be imported in {}: {}".format(package, sys.executable, first)
     deadline = time.monotonic() + _THREADS_END_WITHIN_S

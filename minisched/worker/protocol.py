@@ -8,6 +8,8 @@ different PROTOCOL means: do not spawn here, let it drain.
   version, import_s, spares, runs}`; state is ready or failed
 - `spawn {run_id, run_dir, limits}` with the job's descriptor: `spawned {run_id, process}` or
   `refused {run_id, reason, message}`; reason is one of the REFUSED_ words
+- `validator {}` with a socket: `validator {pid}` or `refused {reason, message}`; a child that judges pipelines
+  listens at its other end (validator.py) and leaves when that is closed
 - `ping {}`: `pong {state, spares, runs}`
 - `retire {}`: `retiring {runs}`; no further spawns, the launcher leaves when its last run has ended
 
@@ -26,7 +28,7 @@ import socket
 from functools import lru_cache
 from typing import Any
 
-PROTOCOL = 1
+PROTOCOL = 2
 MAX_MESSAGE_BYTES = 64 * 1024
 
 REFUSED_RETIRING = "retiring"  # ask another launcher

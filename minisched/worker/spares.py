@@ -38,22 +38,30 @@ class Spare:
 
 def fork_spare() -> Spare:
     """Fork a guard, which forks its runner. Raises OSError when the kernel refuses, NotSingleThreaded."""
-    if not kernel.single_threaded():
-        raise NotSingleThreaded("the launcher has more than one thread")
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     launcher = os.getpid()
-    before = signal.pthread_sigmask(signal.SIG_SETMASK, _EVERY_SIGNAL)
     try:
-        pid = os.fork()
-        if pid == 0:
-            leave_with(lambda: _be_guard(theirs, launcher))
-    except OSError:
+        pid = fork_child(lambda: _be_guard(theirs, launcher))
+    except (OSError, NotSingleThreaded):
         ours.close()
         raise
     finally:
         theirs.close()
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return Spare(pid, ours)
+
+
+def fork_child(body: Callable[[], None]) -> int:
+    """The pid of a child that runs this with every signal blocked. Raises OSError, NotSingleThreaded."""
+    if not kernel.single_threaded():
+        raise NotSingleThreaded("the launcher has more than one thread")
+    before = signal.pthread_sigmask(signal.SIG_SETMASK, _EVERY_SIGNAL)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            leave_with(body)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return pid
 
 
 def leave_with(body: Callable[[], None]) -> None:

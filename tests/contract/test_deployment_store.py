@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from minisched.domain.errors import NameCollision
-from minisched.domain.pipeline import Deployment
+from minisched.domain.pipeline import Deployment, Judgement
 from tests.store_kinds import EPOCH, KINDS, Stores, opened
 
 
@@ -132,3 +132,13 @@ def test_all_are_listed_by_fqn(stores: Stores) -> None:
         stores.deployments.upsert(a_deployment(f"x{names.index(name)}", fqn=name))
     assert [deployment.fqn for deployment in stores.deployments.all()] == sorted(names)
     assert stores.deployments.count() == 5
+
+
+def test_the_runtime_and_what_its_models_said_are_kept(stores: Stores) -> None:
+    deployment = a_deployment(runtime="om-1.5", judgement=Judgement("1.5.15.0", ("sourceConfig.config.é\0",)))
+    assert stores.deployments.upsert(deployment) is True
+    assert stores.deployments.get(deployment.id) == deployment
+    assert stores.deployments.upsert(deployment) is False
+    changed = replace(deployment, judgement=Judgement("2.0.7.0"))
+    assert stores.deployments.upsert(changed) is True
+    assert stores.deployments.get(deployment.id) == changed

@@ -28,6 +28,7 @@ from minisched.ports import ClientResponse, PipelineServiceClient, RunOptions
 from minisched.scheduler import Scheduler
 from minisched.store.deployments import SqlDeploymentStore
 from minisched.store.secrets import SecretBox, new_key
+from tests.fakes import FakeRuntimeChoice, ScriptedJudge
 from tests.integration.supervised_node import RUNTIME, SupervisedNode, SystemClock
 from tests.waiting import wait_until
 
@@ -41,7 +42,7 @@ class Orchestrator:
 
 
 class RefusingAutomations:
-    def run(self, workflow: Document) -> ClientResponse:
+    def run(self, workflow: Document, *, runtime: str) -> ClientResponse:
         raise OrchestratorRejected("no automations here")
 
 
@@ -82,7 +83,8 @@ def local(tmp_path: Path) -> Iterator[Orchestrator]:
         alarm=scheduler,
         automations=RefusingAutomations(),
         clock=clock,
-        runtime_of=lambda _: RUNTIME,
+        chooser=FakeRuntimeChoice(RUNTIME),
+        judge=ScriptedJudge(),
         host_ip=lambda: "192.0.2.7",
         kill_patience_s=20,
     )

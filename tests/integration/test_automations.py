@@ -29,7 +29,7 @@ TIMEOUTS = Timeouts(connect_s=5, read_s=5)
 def test_more_automations_than_there_are_places_for_are_refused_at_once(tmp_path: Path) -> None:
     release, waiting = threading.Event(), threading.Semaphore(0)
 
-    def connect() -> NoReturn:
+    def connect(_runtime: str) -> NoReturn:
         waiting.release()
         release.wait(30)
         raise OrchestratorUnavailable("no launcher")
@@ -49,17 +49,17 @@ def test_more_automations_than_there_are_places_for_are_refused_at_once(tmp_path
         report_failure=report,
     )
     with ThreadPoolExecutor(MOST_AT_ONCE) as pool:
-        running = [pool.submit(children.run, {"name": f"n{number}"}) for number in range(MOST_AT_ONCE)]
+        running = [pool.submit(children.run, {"name": f"n{number}"}, runtime="main") for number in range(MOST_AT_ONCE)]
         for _ in running:
             assert waiting.acquire(timeout=30)
         try:
             with pytest.raises(OrchestratorUnavailable, match="8 automations are running already"):
-                children.run({"name": "one more"})
+                children.run({"name": "one more"}, runtime="main")
         finally:
             release.set()
         assert all(isinstance(one.exception(), OrchestratorUnavailable) for one in running)
     with pytest.raises(OrchestratorUnavailable, match="no launcher"):
-        children.run({"name": "there is a place again"})
+        children.run({"name": "there is a place again"}, runtime="main")
 
 
 @pytest.fixture

@@ -152,7 +152,7 @@ def test_fields_of_newer_servers_are_left_out(launcher: LauncherProcess, openmet
     run.wait(60)
 
     assert run.result["dropped_fields"] == [
-        "workflowConfig.openMetadataServerConfig.connectionFieldOfTomorrow",
+        "openMetadataServerConnection.connectionFieldOfTomorrow",
         "sourceConfig.config.fieldOfTomorrow",
     ]
     assert "fieldOfTomorrow" in run.log
@@ -266,8 +266,11 @@ class TestValidation:
 
         result = self.validate(launcher, document)
 
-        places = [problem.split(":")[0] for problem in result["problems"]]
-        assert places == ["sourceConfig.config.threads", "workflowConfig.loggerLevel", "airflowConfig.retries"]
+        assert [problem.split(":")[0] for problem in result["problems"]] == [
+            "Invalid parameter value for 'threads' in 'sourceConfig.config'",
+            "Invalid parameter value for 'loggerLevel'",
+            "Invalid parameter value for 'retries' in 'airflowConfig'",
+        ]
         assert "hunter22" not in str(result["problems"])
         assert result["verdict"] == "failed"
 
@@ -275,9 +278,8 @@ class TestValidation:
         ("change", "text"),
         [
             ({"pipelineType": "policyAgent"}, "no open-source workflow"),
-            ({"pipelineType": "application"}, "sourcePythonClass: required"),
+            ({"pipelineType": "application"}, "Missing parameter 'sourcePythonClass' in 'sourceConfig.config'"),
             ({"sourceConfig": {"config": {"type": "Nonsense"}}}, "no pipeline of that type"),
-            ({"openMetadataServerConnection": None}, "no openMetadataServerConnection"),
         ],
     )
     def test_what_cannot_work(

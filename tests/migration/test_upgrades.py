@@ -16,7 +16,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, func, inspect, select, text, update
 
 from minisched.domain.errors import ConfigurationError
+from minisched.domain.pipeline import NOT_JUDGED
 from minisched.store import migrations
+from minisched.store.deployments import SqlDeploymentStore
 from minisched.store.engine import Database, open_database
 from minisched.store.migrations import backup, current, head, migrating, prepare, upgrade
 from minisched.store.secrets import SecretBox, new_key
@@ -160,18 +162,19 @@ def test_prepare_backs_an_older_sqlite_database_up_first(sqlite_url: str, monkey
         box = SecretBox([new_key()])
         ids = fill(database, box)
         before = rows(database)
-    monkeypatch.setattr(migrations, "head", lambda: "0002")
+    present = head()
+    monkeypatch.setattr(migrations, "head", lambda: "next")
     upgraded: list[str] = []
 
     def note(url: str) -> str:
         upgraded.append(url)
-        return "0002"
+        return "next"
 
     monkeypatch.setattr(migrations, "upgrade", note)
     done = prepare(sqlite_url)
     assert upgraded == [sqlite_url]
     assert done.backup is not None
-    assert done.backup.name.startswith("minisched.db.0001.")
+    assert done.backup.name.startswith(f"minisched.db.{present}.")
     assert done.backup.stat().st_mode & 0o777 == 0o600
     with closing(open_database(f"sqlite:///{done.backup}")) as database:
         assert rows(database) == before
@@ -237,3 +240,22 @@ def test_current_of_a_file_that_is_no_database(tmp_path: Path) -> None:
 def test_current_makes_no_file(tmp_path: Path) -> None:
     assert current(f"sqlite:///{tmp_path / 'absent.db'}") is None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_deployments_from_before_runtimes_were_chosen_stay(unmigrated_url: str) -> None:
+    box = SecretBox([new_key()])
+    with closing(open_database(unmigrated_url)) as database:
+        with migrating(database) as connection:
+            config = Config()
+            config.set_main_option("script_location", str(Path(migrations.__file__).parents[2] / "migrations"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "0001")
+        row = {"id": "1", "clean_name_hash": "h", "enabled": True, "deployed_at_ms": 1, "pipeline_type": "metadata"}
+        row |= {"name": "n", "clean_name": "n", "fqn": "s.n", "document": "{}"}
+        names = ", ".join(row)
+        values = ", ".join(f":{name}" for name in row)
+        with database.write() as connection:
+            connection.execute(text(f"INSERT INTO deployments ({names}) VALUES ({values})"), row)
+        upgrade(unmigrated_url)
+        [deployment] = SqlDeploymentStore(database, box).all()
+    assert (deployment.fqn, deployment.runtime, deployment.judgement) == ("s.n", None, NOT_JUDGED)

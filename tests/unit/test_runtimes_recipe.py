@@ -47,6 +47,7 @@ def test_what_is_no_extra_is_refused(extra: str) -> None:
 @pytest.mark.parametrize(
     ("version", "additions"),
     [
+        ("1.1", ("setuptools<81", "openmetadata-sqllineage")),
         ("1.5.15.2", ("setuptools<81",)),
         ("1.6", ("setuptools<81",)),
         ("1.7", ("cachetools", "google-cloud-bigquery")),
@@ -75,6 +76,7 @@ def test_what_cannot_be_had_everywhere_is_overridden_on_every_line() -> None:
         ("2.0", ">=3.10,<3.14", (3, 11), (3, 14)),
         ("1.12", ">=3.9,<3.13", (3, 12), (3, 13)),
         ("1.5", ">=3.8,<3.12", (3, 8), (3, 12)),
+        ("1.2", ">=3.8,<3.11", (3, 10), (3, 11)),
     ],
 )
 def test_each_line_has_its_pythons(

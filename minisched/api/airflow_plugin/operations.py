@@ -22,11 +22,15 @@ _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
 class Operations:
-    """One method per route. Each raises MinischedError or answers with a code and a JSON body."""
+    """One method per route. Each raises MinischedError or answers with a code and a JSON body.
 
-    def __init__(self, client: PipelineServiceClient, caller: str) -> None:
+    `runtime` is the one that the caller belongs to, None when it leaves the choice to the settings.
+    """
+
+    def __init__(self, client: PipelineServiceClient, caller: str, runtime: str | None = None) -> None:
         self._client = client
         self._caller = caller
+        self._runtime = runtime
         self._table: dict[tuple[str, str], Callable[[Call], Answer]] = {
             ("GET", "health"): self._health,
             ("GET", "health-auth"): self._health,
@@ -48,7 +52,7 @@ class Operations:
         return self._table.get((method, name))
 
     def _health(self, _: Call) -> Answer:
-        status = self._client.get_service_status()
+        status = self._client.get_service_status(runtime=self._runtime)
         if status.code == HTTPStatus.OK and _VERSION.search(status.version or ""):
             return 200, {"status": "healthy", "version": status.version}
         return 400, {"error": status.reason or "The state of the runtimes is not known yet."}
@@ -63,8 +67,8 @@ class Operations:
     def _deploy(self, call: Call) -> Answer:
         document = call.document("deploy")
         check_pipeline(document)
-        done = self._client.deploy_pipeline(document, keep_toggled=True)
-        return _said(done, f"Workflow [{document['name']}] has been created")
+        done = self._client.deploy_pipeline(document, keep_toggled=True, runtime=self._runtime)
+        return _said(done, ". ".join([f"Workflow [{document['name']}] has been created", *done.notes]))
 
     def _trigger(self, call: Call) -> Answer:
         name = call.required("dag_id")
@@ -120,7 +124,7 @@ class Operations:
         """Answers when it has ended. Code 200 says that its outcome, whichever it is, is in OpenMetadata."""
         workflow = call.document("run an automation")
         check_automation(workflow)
-        done = self._client.run_automation(workflow)
+        done = self._client.run_automation(workflow, runtime=self._runtime)
         return _said(done, f"Workflow [{workflow['name']}] has been triggered.")
 
     def _run_application(self, call: Call) -> Answer:

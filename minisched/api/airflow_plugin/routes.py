@@ -17,9 +17,18 @@ from minisched.api.errors import AnyRequest
 from minisched.domain.errors import MinischedError, PipelineNotFound
 from minisched.ports import PipelineServiceClient
 
+# An OpenMetadata server whose endpoint ends with this path is served by the runtime of that name, health included, so
+# that servers of several lines can share this one.
+RUNTIME_PATH = "/runtimes/{runtime:str}"
 # In the order in which the newest OpenMetadata asks for them; older ones know the last (contract §1.2).
 PREFIXES = ("/pluginsv2/api/v2/openmetadata", "/api/v2/openmetadata", "/api/v1/openmetadata")
 
+_ANYTHING: dict[str, Any] = {
+    "http_method": ["GET", "POST", "PUT", "PATCH", "DELETE"],
+    "status_code": 200,
+    "sync_to_thread": True,
+    "include_in_schema": False,
+}
 _WITHOUT_PASSWORD = ("GET", "health")
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="minisched"'}
 
@@ -36,26 +45,33 @@ class AirflowPlugin:
 def airflow_plugin_routers(plugin: AirflowPlugin) -> list[Router]:
     """The same routes below every prefix. One handler: codes and bodies are the plugin's, also for unknown routes."""
     access = Access(plugin.username, plugin.password)
-    operations = Operations(plugin.client, plugin.username)
 
-    @route(
-        "/{operation:path}",
-        http_method=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        status_code=200,
-        sync_to_thread=True,
-        include_in_schema=False,
-    )
-    def answer(operation: FromPath[str], request: AnyRequest, body: RawBody) -> Response[Any]:
+    def answered_by(operation: str, request: AnyRequest, body: bytes, runtime: str | None) -> Response[Any]:
         asked = (str(request.method), operation.strip("/"))
         peer = request.client.host if request.client else ""
         try:
             if asked != _WITHOUT_PASSWORD:
                 access.check(request.headers.get("authorization"), peer)
-            return _performed(operations, asked, _call(request, body))
+            return _performed(Operations(plugin.client, plugin.username, runtime), asked, _call(request, body))
         except Denied as denied:
             return failed(denied.code, str(denied), _CHALLENGE if denied.code == HTTPStatus.UNAUTHORIZED else None)
 
-    return [Router(path=prefix, route_handlers=[answer], exception_handlers=EXCEPTION_HANDLERS) for prefix in PREFIXES]
+    @route("/{operation:path}", **_ANYTHING)
+    def answer(operation: FromPath[str], request: AnyRequest, body: RawBody) -> Response[Any]:
+        return answered_by(operation, request, body, None)
+
+    @route("/{operation:path}", **_ANYTHING)
+    def answer_of_runtime(
+        runtime: FromPath[str], operation: FromPath[str], request: AnyRequest, body: RawBody
+    ) -> Response[Any]:
+        return answered_by(operation, request, body, runtime)
+
+    handlers = {"": answer, RUNTIME_PATH: answer_of_runtime}
+    return [
+        Router(path=start + prefix, route_handlers=[handler], exception_handlers=EXCEPTION_HANDLERS)
+        for start, handler in handlers.items()
+        for prefix in PREFIXES
+    ]
 
 
 def _call(request: AnyRequest, body: bytes) -> Call:
