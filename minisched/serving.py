@@ -32,8 +32,11 @@ class _Server(uvicorn.Server):
         yield
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket, before anything is started that would have to be undone. Raises ConfigurationError."""
+def bind(host: str, port: int, *, listen: bool = True) -> socket.socket:
+    """A listening socket, before anything is started that would have to be undone. Raises ConfigurationError.
+
+    Without `listen` the port is only kept, and whoever connects is refused until the server begins to serve.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
@@ -42,7 +45,8 @@ def bind(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
-        listener.listen(_BACKLOG)
+        if listen:
+            listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         raise ConfigurationError(
@@ -71,7 +75,7 @@ class Signals:
 
     def __init__(self) -> None:
         self.stop_asked = threading.Event()
-        self._heard: queue.SimpleQueue[signal.Signals] = queue.SimpleQueue()
+        self._heard: queue.SimpleQueue[signal.Signals | None] = queue.SimpleQueue()
 
     def listen(self) -> None:
         """From now on, until the process ends: the second signal also cuts the caller's clean-up short."""
@@ -80,9 +84,14 @@ class Signals:
         # A terminal that is closed ends what runs in it; whoever has none wants a reload.
         signal.signal(signal.SIGHUP, self._stop if sys.stdin and sys.stdin.isatty() else self._note)
 
-    def wait(self) -> signal.Signals:
-        """The next one that was heard."""
+    def wait(self) -> signal.Signals | None:
+        """The next one that was heard; None when the server has to leave whatever it was told."""
         return self._heard.get()
+
+    def leave(self) -> None:
+        """Not told from outside: nothing may be drained or written any more."""
+        self.stop_asked.set()
+        self._heard.put(None)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self.stop_asked.is_set():
@@ -102,16 +111,18 @@ def serve_until_stopped(
     grace_s: float,
     reload: Callable[[], None],
     drain: Callable[[], None],
+    leave: Callable[[], None],
 ) -> None:
-    """Serve until told to stop. What is asked meanwhile still gets its answers while `drain` is at work."""
+    """Serve until told to stop. What is asked meanwhile still gets its answers while `drain` is at work; `leave` is
+    what is done instead when there is nothing to be drained any more."""
     server = _server(app, grace_s)
 
     def obey() -> None:
         while (heard := signals.wait()) is signal.SIGHUP:
             reload()
-        log.info("server.stopping", signal=heard.name)
+        log.info("server.stopping", signal=heard.name if heard else None)
         try:
-            drain()
+            (drain if heard else leave)()
         finally:
             server.should_exit = True
 

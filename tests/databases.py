@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, create_engine, delete, text
+from sqlalchemy import Connection, create_engine, delete, text, update
 from sqlalchemy.exc import OperationalError
 
 from minisched.domain.errors import StoreUnavailable
 from minisched.store import migrations
 from minisched.store.engine import Database, open_database
-from minisched.store.tables import locks, metadata
+from minisched.store.tables import leases, locks, metadata
 from tests.requirements_of_tests import skip_or_fail
 from tests.waiting import wait_until
 
@@ -244,8 +244,9 @@ def _migrated(server: Server) -> str:
 def _empty(url: str) -> None:
     with closing(open_database(url)) as opened, opened.write() as connection:
         for table in reversed(metadata.sorted_tables):
-            if table is not locks:
+            if table not in (locks, leases):
                 connection.execute(delete(table))
+        connection.execute(update(leases).values(token=0, renewed_ms=0, holder=None))
 
 
 def _postgresql_binaries() -> Path:

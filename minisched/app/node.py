@@ -20,6 +20,7 @@ from minisched.app.catalog import SandboxCatalog, configured_connection, own_con
 from minisched.app.execution import LauncherFactory, outbox_options, spawn_limits, supervisor_options
 from minisched.app.reloading import reload
 from minisched.app.runtime_choice import RuntimeChoice
+from minisched.app.tenure import Fence, Tenure, tenure
 from minisched.clients.connection import ConnectionSource
 from minisched.clients.host_address import outgoing_address
 from minisched.clients.local import LocalClient, new_run
@@ -42,12 +43,11 @@ from minisched.executor.retention import Retention
 from minisched.executor.run_directory import RunDirectories
 from minisched.executor.supervisor import Supervisor
 from minisched.executor.validation import ValidatingChildren
-from minisched.instance_lock import instance_lock
 from minisched.observability import configure_logging, remember_secrets
 from minisched.operations.use_cases import use_cases
 from minisched.ports import EntityDirectory, PipelineServiceClient, RunQuery
 from minisched.scheduler import Scheduler
-from minisched.serving import Signals, bind, serve_until_stopped
+from minisched.serving import Signals, serve_until_stopped
 from minisched.settings import Settings, prepare_data_dir
 from minisched.store import migrations
 from minisched.store.deployments import SqlDeploymentStore
@@ -79,36 +79,39 @@ def serve(settings: Settings, read_again: Callable[[], Settings] | None = None) 
     prepare_data_dir(settings.data_dir)
     for warning in settings.warnings():
         log.warning("settings.doubtful", warning=warning)
-    with (
-        instance_lock(settings.data_dir / "server.lock") as after_crash,
-        bind(settings.server.host, settings.server.port) as listener,
-        contextlib.closing(Node(settings, own_url(listener), signals.stop_asked)) as node,
-    ):
-        node.start(after_crash=after_crash)
+    with tenure(settings, signals) as held:
+        if held is not None:
+            _serve(settings, held, signals, read_again)
+    log.info("server.stopped")
+    return 1 if held is not None and held.keeper.lost else 0
+
+
+def _serve(settings: Settings, held: Tenure, signals: Signals, read_again: Callable[[], Settings] | None) -> None:
+    with contextlib.closing(Node(settings, own_url(held.listener), signals.stop_asked, held.fence)) as node:
+        node.start(after_crash=held.after_crash)
         log.info("server.ready", url=node.url, data_dir=str(settings.data_dir), version=__version__)
         serve_until_stopped(
             node.api,
-            listener,
+            held.listener,
             signals,
             grace_s=settings.server.shutdown_grace_s,
             reload=lambda: reload(node, read_again),
             drain=node.drain,
+            leave=node.leave,
         )
-    log.info("server.stopped")
-    return 0
 
 
 class Node:
     """Everything of one server, built but not started. `url` is where its own runs reach it."""
 
-    def __init__(self, settings: Settings, url: str, stop_asked: threading.Event) -> None:
+    def __init__(self, settings: Settings, url: str, stop_asked: threading.Event, fence: Fence) -> None:
         self.url = url
         self.settings = settings
         self._stop_asked = stop_asked
         self._streams_end = threading.Event()
         self._clock = SystemClock()
         self._box = secret_box(settings)
-        self._database = _prepared_database(settings)
+        self._database = _prepared_database(settings, fence)
         self._catalog = SandboxCatalog(settings, url, self._box, self._supervisor_version)
         self._deployments = SqlDeploymentStore(self._database, self._box)
         self._runs = SqlRunStore(self._database, self._box, self._clock)
@@ -162,6 +165,11 @@ class Node:
             self._await_runs()
         except StoreUnavailable as error:
             log.warning("server.not_drained", error=str(error))
+        self._streams_end.set()
+
+    def leave(self) -> None:
+        """Another server has taken over: begin nothing more, and let go of whoever follows a log."""
+        self._supervisor.drain()
         self._streams_end.set()
 
     def _await_runs(self) -> None:
@@ -364,9 +372,13 @@ def _timeouts(settings: Settings) -> Timeouts:
     return Timeouts(settings.openmetadata.connect_timeout_s, settings.openmetadata.read_timeout_s)
 
 
-def _prepared_database(settings: Settings) -> Database:
+def _prepared_database(settings: Settings, fence: Fence) -> Database:
     url = settings.database_url.get_secret_value()
     prepared = migrations.prepare(url)
     if prepared.upgraded:
         log.info("database.upgraded", preparation=str(prepared))
-    return open_database(url, busy_timeout_s=settings.database.busy_timeout_s, pool_size=settings.database.pool_size)
+    database = open_database(
+        url, busy_timeout_s=settings.database.busy_timeout_s, pool_size=settings.database.pool_size
+    )
+    database.fence_off(fence)
+    return database

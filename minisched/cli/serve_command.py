@@ -20,6 +20,7 @@ _VARIABLE_OF_OPTION = {
     "database_url": "MINISCHED_DATABASE__URL",
     "runtime": "MINISCHED_RUNTIME__DEFAULT",
     "slots": "MINISCHED_EXECUTOR__SLOTS",
+    "standby": "MINISCHED_SERVER__STANDBY",
     "log_format": "MINISCHED_LOGGING__FORMAT",
     "log_level": "MINISCHED_LOGGING__LEVEL",
 }
@@ -32,6 +33,12 @@ _VARIABLE_OF_OPTION = {
 @click.option("--database-url", help="PostgreSQL or MySQL/MariaDB instead of the SQLite file in the data directory.")
 @click.option("--runtime", help="Default runtime: a name, the path of an interpreter, or auto.")
 @click.option("--slots", type=click.IntRange(1, 256), help="Runs at the same time.")
+@click.option(
+    "--standby",
+    is_flag=True,
+    default=None,
+    help="Wait while another server holds the database, and take over when it is gone.",
+)
 @click.option(
     "--log-format", type=click.Choice(["auto", "json", "console"]), help="What the server's own log looks like."
 )

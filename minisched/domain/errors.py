@@ -100,5 +100,9 @@ class StoreUnavailable(MinischedError):
     """The database does not answer; nothing was changed as far as we know. Try again."""
 
 
+class LeaseLost(StoreUnavailable):
+    """Another server has taken over the database; this one may not write to it any more."""
+
+
 class ConfigurationError(MinischedError):
     """The settings, or the machine as found, do not allow this process to work; an operator has to act."""

@@ -112,6 +112,16 @@ class ServerSettings(Section):
         default=10.0, description="Seconds that open requests and log streams have to end when the server stops."
     )
     max_body_mb: int = Field(default=32, ge=1, description="Largest request body in megabytes.")
+    standby: bool = Field(
+        default=False,
+        description="Whether to wait while another server holds the database, and to take over when it is gone.",
+    )
+    lease_s: Annotated[float, Field(ge=1, le=3600)] = Field(
+        default=15.0,
+        description=(
+            "Seconds without a sign of life after which another server may take over the database; renewed at a third."
+        ),
+    )
 
     @model_validator(mode="after")
     def _strangers_stay_out(self) -> Self:

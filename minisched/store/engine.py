@@ -57,6 +57,7 @@ class Database:
         self._turn = threading.Lock() if path is not None else None
         self._writes = 0
         self._write_failed = False
+        self._fence: Callable[[Connection], None] | None = None
 
     @property
     def dialect(self) -> str:
@@ -80,12 +81,23 @@ class Database:
             with translated(), self._own_turn(), writing.begin() as connection:
                 if not durable and self.dialect == "postgresql":
                     connection.execute(text("SET LOCAL synchronous_commit TO off"))
+                if self._fence is not None:
+                    self._fence(connection)
                 yield connection
         except StoreUnavailable:
             self._write_failed = True
             raise
         self._write_failed = False
         self._look_after_log()
+
+    def fence_off(self, fence: Callable[[Connection], None]) -> None:
+        """From now on no transaction writes before `fence` has let it pass, in the same transaction."""
+        self._fence = fence
+
+    def transact_unfenced(self, work: Callable[[Connection], T]) -> T:
+        """The result of `work` in a writing transaction that no fence keeps out: for the lease itself."""
+        with translated(), self._own_turn(), self._writing.begin() as connection:
+            return work(connection)
 
     def transact(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
         """The result of `work` in a writing transaction; repeated when the database chose it to end a deadlock."""

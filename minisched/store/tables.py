@@ -206,6 +206,20 @@ locks = Table(
     **_MYSQL,
 )
 
+# One row, written by the migration. The token is unique although there is one row only: PostgreSQL then lets those who
+# compare the token pass while the holder renews, and makes them wait while another takes the lease (lease.py).
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(32), nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("renewed_ms", BigInteger, nullable=False),
+    Column("holder", _LongText),
+    PrimaryKeyConstraint("name"),
+    UniqueConstraint("token"),
+    **_MYSQL,
+)
+
 # The sandbox catalog keeps its documents in an SQLite file of its own; see documents.py.
 documents = Table(
     "documents",

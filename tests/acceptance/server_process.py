@@ -95,10 +95,14 @@ class ServerProcess:
         self.process.terminate()
         return self.process.wait(timeout_s)
 
+    def output(self) -> str:
+        """All that servers on this data have written."""
+        return self._log_path.read_text(errors="replace")
+
     def log(self) -> list[dict[str, Any]]:
         """What all servers on this data have logged, without lines that were cut."""
         events = []
-        for line in self._log_path.read_text(errors="replace").splitlines():
+        for line in self.output().splitlines():
             with contextlib.suppress(ValueError):
                 events.append(json.loads(line))
         return events
@@ -130,7 +134,7 @@ class ServerProcess:
         return {**inherited, **{f"MINISCHED_{name}": value for name, value in {**ours, **settings}.items()}}
 
     def _is_live(self) -> bool:
-        assert not self.has_died(), self._log_path.read_text(errors="replace")[-4000:]
+        assert not self.has_died(), self.output()[-4000:]
         with contextlib.suppress(httpx.TransportError):
             return self.http.get("/health/live").status_code == 200
         return False
