@@ -151,7 +151,7 @@ class LeaseKeeper:
 
     def _lose(self) -> None:
         self.lost = True
-        log.error("lease.lost", token=self._token, hint="Another server has taken over; this one writes no more.")
+        log.error("lease.lost", number=self._token, hint="Another server has taken over; this one writes no more.")
         self._on_lost()
 
 

@@ -55,7 +55,7 @@ def tenure(settings: Settings, signals: Signals) -> Iterator[Tenure | None]:
         keeper = stack.enter_context(LeaseKeeper(lease, taken.token, lease_s=settings.server.lease_s, on_lost=leave))
         died = stack.enter_context(instance_lock(settings.data_dir / "server.lock", lost_by=_hanging(taken)))
         listener = kept_port or stack.enter_context(_port(settings, listen=True))
-        log.info("lease.taken", token=taken.token, from_holder=str(taken.predecessor) if taken.predecessor else None)
+        log.info("lease.taken", number=taken.token, from_holder=str(taken.predecessor) if taken.predecessor else None)
         yield Tenure(listener, lease.fence(taken.token, keeper.doubt), keeper, died or taken.predecessor is not None)
 
 
