@@ -130,7 +130,11 @@ class Node:
             workflow_classes=settings.runtime.workflow_classes,
         )
         self._scheduler = self._make_scheduler()
-        self._reporter = OpenMetadataReporter(complete=self._source.complete, timeouts=_timeouts(settings))
+        self._reporter = OpenMetadataReporter(
+            complete=self._source.complete,
+            timeouts=_timeouts(settings),
+            server_version=self._server_versions.asked,
+        )
         self._sender = self._make_sender()
         self._retention = Retention(
             runs=self._runs,

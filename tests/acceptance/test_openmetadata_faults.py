@@ -50,7 +50,9 @@ class Sending:
         self._url = f"sqlite:///{directory / 'minisched.db'}"
         self._openmetadata = openmetadata
         self._box = SecretBox([new_key()])
-        self._reporter = OpenMetadataReporter(complete=lambda document: document, timeouts=Timeouts(CONNECT_S, READ_S))
+        self._reporter = OpenMetadataReporter(
+            complete=lambda document: document, timeouts=Timeouts(CONNECT_S, READ_S), server_version=lambda _: None
+        )
         self.max_age_s = MAX_AGE_S
         migrations.prepare(self._url)
         self._open()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -36,11 +37,14 @@ RUN = Run(
 PATH = "/api/v1/services/ingestionPipelines/svc.%22a.b%2Fc%22/pipelineStatus"
 
 
-def report(server: ScriptedServer, run: Run = RUN) -> None:
-    reporter = OpenMetadataReporter(complete=lambda document: document, timeouts=Timeouts(2, 2))
+def report(server: ScriptedServer, run: Run = RUN, *, version: str | None = None, **members: Any) -> None:
+    reporter = OpenMetadataReporter(
+        complete=lambda document: document, timeouts=Timeouts(2, 2), server_version=lambda _: version
+    )
     connection = {"hostPort": f"{server.url}/api", "securityConfig": {"jwtToken": "t0k3n"}}
+    document = {"fullyQualifiedName": run.pipeline_fqn, "openMetadataServerConnection": connection, **members}
     with closing(reporter):
-        reporter.report(run, {"fullyQualifiedName": run.pipeline_fqn, "openMetadataServerConnection": connection})
+        reporter.report(run, document)
 
 
 def answers(row: Any, put: tuple[int, Any] = (201, {})) -> Answer:
@@ -86,6 +90,42 @@ def test_a_server_that_does_not_know_stopped_is_told_failed() -> None:
     with scripted_server(answer) as server:
         report(server, replace(RUN, state=RunState.STOPPED, reason=RunReason.STOP_REQUESTED))
     assert [asked.body["pipelineState"] for asked in server.asked[1:]] == ["stopped", "failed"]
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [("1.11.14", "failed"), ("0.13.3", "failed"), ("1.12.0", "stopped"), ("2.0.7", "stopped"), ("dev", "stopped")],
+)
+def test_stopped_is_said_only_to_servers_of_a_line_that_knows_it(version: str, said: str) -> None:
+    with scripted_server(answers(b"")) as server:
+        report(server, replace(RUN, state=RunState.STOPPED, reason=RunReason.STOP_REQUESTED), version=version)
+    assert [asked.body["pipelineState"] for asked in server.asked[1:]] == [said]
+
+
+LOG = f"/api/v1/services/ingestionPipelines/logs/svc.%22a.b%2Fc%22/{RUN.id}/close"
+
+
+@pytest.mark.parametrize("row", [b"", {"runId": RUN.id, "pipelineState": "failed", "endDate": 9}])
+@pytest.mark.parametrize("answer", [200, 404, 500])
+def test_the_streamed_log_of_a_run_that_died_is_closed_whatever_the_server_thinks_of_it(row: Any, answer: int) -> None:
+    def said(asked: Asked) -> tuple[int, Any]:
+        return (answer, {"code": answer}) if asked.method == "POST" else answers(row)(asked)
+
+    run = replace(RUN, evidence={"exit": {"runner_pid": 4711}})
+    with scripted_server(said) as server:
+        report(server, run, enableStreamableLogs=True)
+    close = server.asked[-1]
+    assert (close.method, close.path) == ("POST", LOG)
+    assert close.body == {"connectorId": f"{socket.gethostname()}-4711", "timestamp": to_ms(ENDED)}
+
+
+@pytest.mark.parametrize(
+    ("reason", "streamed"), [(RunReason.SIGNAL, False), (RunReason.COMPLETED, True), (RunReason.COMPLETED, False)]
+)
+def test_no_other_log_is_closed(reason: RunReason, streamed: bool) -> None:
+    with scripted_server(answers(b"")) as server:
+        report(server, replace(RUN, reason=reason), enableStreamableLogs=streamed)
+    assert [asked.method for asked in server.asked] == ["GET", "PUT"]
 
 
 @pytest.mark.parametrize(
