@@ -96,5 +96,7 @@ def _explanation(run: Run) -> Document:
     failed = run.state is RunState.FAILED
     step: Document = {"name": "minisched", "records": 0, "errors": int(failed), "warnings": int(not failed)}
     if failed:
-        step["failures"] = [{"name": (run.reason or RunReason.ERROR).value, "error": run.message or "The run failed."}]
+        message, hint = run.message or "The run failed.", run.evidence.get("hint")
+        error = f"{message.rstrip('.')}. {hint}" if hint else message
+        step["failures"] = [{"name": (run.reason or RunReason.ERROR).value, "error": error}]
     return step

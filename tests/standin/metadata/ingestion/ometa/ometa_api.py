@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import urllib.error
 import urllib.request
 
 
@@ -24,8 +25,12 @@ class REST:
     def _call(self, method, path, body=None, content_type="application/json"):
         headers = {"Authorization": "Bearer " + self._token, "Content-Type": content_type}
         request = urllib.request.Request(self._base + path, data=body, method=method, headers=headers)
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as response:
-            answer = response.read()
+        try:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as response:
+                answer = response.read()
+        except urllib.error.HTTPError as error:
+            error.status_code = error.code  # as the package's own errors have it
+            raise
         return json.loads(answer) if answer.strip() else None
 
 
