@@ -6,13 +6,20 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
+from minisched.api.answers import DeploymentsAnswer
+from minisched.api.openapi import operation
 from minisched.api.representation import without_nulls
 from minisched.domain.instant import to_ms
 from minisched.domain.pipeline import Deployment, Document
 from minisched.ports import DeploymentStore
 
 
-@get("/deployments", sync_to_thread=True, summary="List the deployed pipelines")
+@get(
+    "/deployments",
+    sync_to_thread=True,
+    summary="List the deployed pipelines",
+    operation_class=operation({200: DeploymentsAnswer}),
+)
 def list_deployments(deployments: NamedDependency[SkipValidation[DeploymentStore]]) -> Response[Document]:
     """By FQN. `checkedBy` is the version of the package whose models have checked it, absent when none has; `leftOut`
     are the paths of the fields that this version does not know, which its runs do without."""

@@ -5,17 +5,24 @@ from __future__ import annotations
 from litestar import Response, Router, get
 from litestar.di import NamedDependency
 
+from minisched.api.answers import AliveAnswer, ReadyAnswer
 from minisched.api.dependencies import Readiness
+from minisched.api.openapi import operation
 from minisched.domain.pipeline import Document
 
 
-@get("/live", summary="Is the process alive?")
+@get("/live", summary="Is the process alive?", operation_class=operation({200: AliveAnswer}))
 async def live() -> Response[Document]:
     """Always 200."""
     return Response({"status": "alive"})
 
 
-@get("/ready", sync_to_thread=True, summary="Can it accept runs?")
+@get(
+    "/ready",
+    sync_to_thread=True,
+    summary="Can it accept runs?",
+    operation_class=operation({200: ReadyAnswer, 503: ReadyAnswer}),
+)
 def ready(readiness: NamedDependency[Readiness]) -> Response[Document]:
     """200, or 503 with the reasons."""
     problems = readiness.problems()

@@ -24,6 +24,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, HeaderParameter, QueryParameter
 from litestar.response import Stream
 
+from minisched.api.openapi import EVENTS, operation
 from minisched.api.representation import without_nulls
 from minisched.api.streams import Streams
 from minisched.domain.errors import InvalidInput, MinischedError
@@ -49,7 +50,12 @@ LastEventId = Annotated[
 ]
 
 
-@get("/runs/{run_id:str}/log/stream", media_type="text/event-stream", summary="Follow the log of a run")
+@get(
+    "/runs/{run_id:str}/log/stream",
+    media_type="text/event-stream",
+    summary="Follow the log of a run",
+    operation_class=operation({200: EVENTS}, errors=[429]),
+)
 async def stream_log(
     run_id: FromPath[str],
     runs: NamedDependency[Runs],

@@ -10,9 +10,10 @@ from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, QueryParameter, RawBody, SkipValidation
 
+from minisched.api.answers import OutboxAnswer, RunsAnswer, RuntimesAnswer, WholeRunAnswer
 from minisched.api.deployments import list_deployments
 from minisched.api.ingestion_pipelines.parameters import LARGEST_MS
-from minisched.api.openapi import takes
+from minisched.api.openapi import Body, Content, operation
 from minisched.api.representation import shown, without_nulls
 from minisched.api.run_stream import stream_log
 from minisched.api.schemas import StopOptions, parse
@@ -32,7 +33,7 @@ _MOST_LOG_BYTES = 4 * 1024 * 1024
 _LARGEST_OFFSET = 2**62
 
 
-@get("/runs", sync_to_thread=True, summary="List runs")
+@get("/runs", sync_to_thread=True, summary="List runs", operation_class=operation({200: RunsAnswer}))
 def list_runs(
     runs: NamedDependency[Runs],
     pipeline: Annotated[str | None, QueryParameter(description="Id, FQN or name.")] = None,
@@ -47,7 +48,7 @@ def list_runs(
     return Response({"data": [run_summary(run) for run in found], "paging": without_nulls(next=next_before)})
 
 
-@get("/runs/{run_id:str}", sync_to_thread=True, summary="Get a run")
+@get("/runs/{run_id:str}", sync_to_thread=True, summary="Get a run", operation_class=operation({200: WholeRunAnswer}))
 def get_run(
     run_id: FromPath[str], runs: NamedDependency[Runs], progress: NamedDependency[Progress]
 ) -> Response[Document]:
@@ -61,7 +62,10 @@ def get_run(
     "/runs/{run_id:str}/stop",
     sync_to_thread=True,
     summary="Stop a run",
-    operation_class=takes(StopOptions, example={"why": "wrong filter"}, required=False),
+    operation_class=operation(
+        {200: WholeRunAnswer, 202: WholeRunAnswer},
+        takes=Body(StopOptions, example={"why": "wrong filter"}, required=False),
+    ),
 )
 def stop_run(
     run_id: FromPath[str],
@@ -78,7 +82,13 @@ def stop_run(
     return Response(_whole_run(run, runs), status_code=200 if run.is_terminal else 202)
 
 
-@get("/runs/{run_id:str}/log", sync_to_thread=True, media_type=MediaType.TEXT, summary="Read the log of a run")
+@get(
+    "/runs/{run_id:str}/log",
+    sync_to_thread=True,
+    media_type=MediaType.TEXT,
+    summary="Read the log of a run",
+    operation_class=operation({200: Content("text/plain", "a line\n", "The bytes.")}),
+)
 def read_log(
     run_id: FromPath[str],
     runs: NamedDependency[Runs],
@@ -94,7 +104,12 @@ def read_log(
     return Response(piece.data, media_type="text/plain; charset=utf-8", headers=headers)
 
 
-@get("/outbox", sync_to_thread=True, summary="List what OpenMetadata has not heard yet")
+@get(
+    "/outbox",
+    sync_to_thread=True,
+    summary="List what OpenMetadata has not heard yet",
+    operation_class=operation({200: OutboxAnswer}),
+)
 def list_outbox(
     outbox: NamedDependency[SkipValidation[Outbox]], limit: Annotated[int, QueryParameter(ge=1, le=_MOST_ENTRIES)] = 100
 ) -> Response[Document]:
@@ -102,7 +117,7 @@ def list_outbox(
     return Response({"data": [_outbox_entry(entry) for entry in outbox.pending(limit=limit)]})
 
 
-@get("/runtimes", sync_to_thread=True, summary="List the runtimes")
+@get("/runtimes", sync_to_thread=True, summary="List the runtimes", operation_class=operation({200: RuntimesAnswer}))
 def list_runtimes(runtimes: NamedDependency[SkipValidation[RuntimeHealth]]) -> Response[Document]:
     """Environments that run workflows, and how they are."""
     return Response({"data": [_runtime(status) for status in runtimes.statuses()]})

@@ -16,6 +16,7 @@ from minisched.api.edge import Edge
 from minisched.api.errors import EXCEPTION_HANDLERS
 from minisched.api.health import health_router
 from minisched.api.ingestion_pipelines import ingestion_pipelines_router
+from minisched.api.openapi import AnswerComponents
 from minisched.api.representation import PIPELINES_PATH
 from minisched.api.runs import minisched_router
 
@@ -56,6 +57,7 @@ def create_api(dependencies: ApiDependencies, sandbox_routes: Sequence[Controlle
             description="Schedules and runs OpenMetadata ingestion pipelines on one machine.",
             path="/schema",
             use_handler_docstrings=True,
+            components=AnswerComponents(),
             render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"]), YamlRenderPlugin()],
         ),
         logging_config=None,

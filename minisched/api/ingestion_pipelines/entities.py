@@ -1,34 +1,29 @@
-"""The pipelines themselves: list, read, create, change, delete, restore (contract §3.2-§3.7, §3.14)."""
+"""The pipelines themselves: list, read, create and change them (contract §3.2-§3.7)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Annotated, Any, Literal
-from uuid import uuid4
+from typing import Annotated, Literal
 
-import structlog
-from litestar import Response, delete, get, patch, post, put
-from litestar.background_tasks import BackgroundTask
+from litestar import Response, get, patch, post, put
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, QueryParameter, RawBody
 
 from minisched.api import patches
+from minisched.api.answers import PipelineAnswer, PipelinesAnswer, VersionsAnswer
 from minisched.api.edge import decoded
 from minisched.api.ingestion_pipelines.list_query import MAX_LIMIT, AgentType, ListRequest
-from minisched.api.ingestion_pipelines.parameters import Fields, Force, Fqn, HardDelete, Include, PipelineId
-from minisched.api.openapi import takes
+from minisched.api.ingestion_pipelines.parameters import Fields, Fqn, Include, PipelineId
+from minisched.api.openapi import EMPTY, Body, operation
 from minisched.api.preconditions import IfMatch, IfNoneMatch, is_known, required
 from minisched.api.representation import EntityView, requested_fields
-from minisched.api.schemas import CreateIngestionPipeline, JsonPatch, PatchedIngestionPipeline, Restore, check, parse
-from minisched.domain.errors import MinischedError, NotFound
+from minisched.api.schemas import CreateIngestionPipeline, JsonPatch, PatchedIngestionPipeline, check, parse
+from minisched.domain.errors import NotFound
 from minisched.domain.pipeline import Document, Pipeline
-from minisched.operations.pipelines import Deleted, Pipelines
+from minisched.operations.pipelines import Pipelines
 from minisched.operations.statuses import Statuses
 from minisched.ports import PipelinePage
-
-_log = structlog.get_logger(__name__)
 
 CHANGE_HEADER = "X-OpenMetadata-Change"
 
@@ -44,7 +39,7 @@ _CREATE_EXAMPLE = {
 _PATCH_EXAMPLE = [{"op": "replace", "path": "/airflowConfig/scheduleInterval", "value": "0 2 * * *"}]
 
 
-@get("/", sync_to_thread=True, summary="List pipelines")
+@get("/", sync_to_thread=True, summary="List pipelines", operation_class=operation({200: PipelinesAnswer}))
 def list_pipelines(
     pipelines: NamedDependency[Pipelines],
     statuses: NamedDependency[Statuses],
@@ -87,7 +82,12 @@ def list_pipelines(
     return Response(view.page(page, fields=wanted, statuses=latest, by_display_name=request.by_display_name))
 
 
-@get("/{pipeline_id:str}", sync_to_thread=True, summary="Get a pipeline by id")
+@get(
+    "/{pipeline_id:str}",
+    sync_to_thread=True,
+    summary="Get a pipeline by id",
+    operation_class=operation({200: PipelineAnswer, 304: EMPTY}),
+)
 def get_pipeline(
     pipeline_id: PipelineId,
     pipelines: NamedDependency[Pipelines],
@@ -102,7 +102,12 @@ def get_pipeline(
     return _one(pipelines.get(decoded(pipeline_id), include=include), wanted, statuses, view, if_none_match)
 
 
-@get("/name/{fqn:str}", sync_to_thread=True, summary="Get a pipeline by its fully qualified name")
+@get(
+    "/name/{fqn:str}",
+    sync_to_thread=True,
+    summary="Get a pipeline by its fully qualified name",
+    operation_class=operation({200: PipelineAnswer, 304: EMPTY}),
+)
 def get_pipeline_by_name(
     fqn: Fqn,
     pipelines: NamedDependency[Pipelines],
@@ -117,7 +122,12 @@ def get_pipeline_by_name(
     return _one(pipelines.get_by_fqn(decoded(fqn), include=include), wanted, statuses, view, if_none_match)
 
 
-@get("/{pipeline_id:str}/versions", sync_to_thread=True, summary="List the versions of a pipeline")
+@get(
+    "/{pipeline_id:str}/versions",
+    sync_to_thread=True,
+    summary="List the versions of a pipeline",
+    operation_class=operation({200: VersionsAnswer}),
+)
 def list_versions(
     pipeline_id: PipelineId, pipelines: NamedDependency[Pipelines], view: NamedDependency[EntityView]
 ) -> Response[Document]:
@@ -125,7 +135,12 @@ def list_versions(
     return Response(view.history(pipelines.versions(decoded(pipeline_id))))
 
 
-@get("/{pipeline_id:str}/versions/{version:str}", sync_to_thread=True, summary="Get a version of a pipeline")
+@get(
+    "/{pipeline_id:str}/versions/{version:str}",
+    sync_to_thread=True,
+    summary="Get a version of a pipeline",
+    operation_class=operation({200: PipelineAnswer}),
+)
 def get_version(
     pipeline_id: PipelineId,
     version: FromPath[str],
@@ -143,7 +158,9 @@ def get_version(
     "/",
     sync_to_thread=True,
     summary="Create a pipeline",
-    operation_class=takes(CreateIngestionPipeline, example=_CREATE_EXAMPLE),
+    operation_class=operation(
+        {201: PipelineAnswer}, takes=Body(CreateIngestionPipeline, example=_CREATE_EXAMPLE), errors=[409]
+    ),
 )
 def create_pipeline(
     body: RawBody,
@@ -160,7 +177,11 @@ def create_pipeline(
     "/",
     sync_to_thread=True,
     summary="Create a pipeline or change it",
-    operation_class=takes(CreateIngestionPipeline, example=_CREATE_EXAMPLE),
+    operation_class=operation(
+        {200: PipelineAnswer, 201: PipelineAnswer},
+        takes=Body(CreateIngestionPipeline, example=_CREATE_EXAMPLE),
+        errors=[409, 412],
+    ),
 )
 def put_pipeline(
     body: RawBody,
@@ -182,7 +203,11 @@ def put_pipeline(
     "/{pipeline_id:str}",
     sync_to_thread=True,
     summary="Change a pipeline",
-    operation_class=takes(JsonPatch, example=_PATCH_EXAMPLE, media_type="application/json-patch+json"),
+    operation_class=operation(
+        {200: PipelineAnswer},
+        takes=Body(JsonPatch, example=_PATCH_EXAMPLE, media_type="application/json-patch+json"),
+        errors=[409, 412],
+    ),
 )
 def patch_pipeline(
     pipeline_id: PipelineId,
@@ -200,7 +225,11 @@ def patch_pipeline(
     "/name/{fqn:str}",
     sync_to_thread=True,
     summary="Change a pipeline by its fully qualified name",
-    operation_class=takes(JsonPatch, example=_PATCH_EXAMPLE, media_type="application/json-patch+json"),
+    operation_class=operation(
+        {200: PipelineAnswer},
+        takes=Body(JsonPatch, example=_PATCH_EXAMPLE, media_type="application/json-patch+json"),
+        errors=[409, 412],
+    ),
 )
 def patch_pipeline_by_name(
     fqn: Fqn,
@@ -212,79 +241,6 @@ def patch_pipeline_by_name(
 ) -> Response[Document]:
     """A JSON patch (RFC 6902). What is deployed is deployed anew when it changes."""
     return _patched(pipelines.get_by_fqn(decoded(fqn)).id, body, pipelines, view, user, if_match)
-
-
-@delete("/{pipeline_id:str}", sync_to_thread=True, status_code=200, summary="Delete a pipeline")
-def delete_pipeline(
-    pipeline_id: PipelineId,
-    pipelines: NamedDependency[Pipelines],
-    view: NamedDependency[EntityView],
-    user: NamedDependency[str],
-    hard_delete: HardDelete = False,
-    force: Force = False,
-    if_match: IfMatch = None,
-) -> Response[Document]:
-    """Softly, unless `hardDelete`: then its runs are ended and the orchestrator forgets it."""
-    done = pipelines.delete(
-        decoded(pipeline_id), hard=hard_delete, force=force, user=user, require=required(if_match, view)
-    )
-    return _deleted(done, hard_delete, view)
-
-
-@delete(
-    "/name/{fqn:str}", sync_to_thread=True, status_code=200, summary="Delete a pipeline by its fully qualified name"
-)
-def delete_pipeline_by_name(
-    fqn: Fqn,
-    pipelines: NamedDependency[Pipelines],
-    view: NamedDependency[EntityView],
-    user: NamedDependency[str],
-    hard_delete: HardDelete = False,
-    force: Force = False,
-    if_match: IfMatch = None,
-) -> Response[Document]:
-    """Softly, unless `hardDelete`: then its runs are ended and the orchestrator forgets it."""
-    pipeline = pipelines.get_by_fqn(decoded(fqn), include="all" if hard_delete else "non-deleted")
-    done = pipelines.delete(pipeline.id, hard=hard_delete, force=force, user=user, require=required(if_match, view))
-    return _deleted(done, hard_delete, view)
-
-
-@delete("/async/{pipeline_id:str}", sync_to_thread=True, status_code=202, summary="Delete a pipeline in the background")
-def delete_pipeline_async(
-    pipeline_id: PipelineId,
-    pipelines: NamedDependency[Pipelines],
-    user: NamedDependency[str],
-    hard_delete: HardDelete = False,
-    force: Force = False,
-) -> Response[Document]:
-    """Answers at once; what is wrong with the request is said at once, too."""
-    pipeline = pipelines.deletable(decoded(pipeline_id), hard=hard_delete, force=force)
-    answer = _job("Delete", pipeline) | {"hardDelete": hard_delete, "recursive": False}
-
-    def work() -> None:
-        pipelines.delete(pipeline.id, hard=hard_delete, force=force, user=user)
-
-    return Response(answer, background=_in_background(work))
-
-
-@put("/restore", sync_to_thread=True, summary="Restore a deleted pipeline", operation_class=takes(Restore))
-def restore_pipeline(
-    body: RawBody,
-    pipelines: NamedDependency[Pipelines],
-    view: NamedDependency[EntityView],
-    user: NamedDependency[str],
-    in_background: Annotated[bool, QueryParameter(name="async", description="Answer at once, restore after.")] = False,
-) -> Response[Document]:
-    """Undoes a soft deletion."""
-    pipeline_id = parse(Restore, body).id
-    if in_background:
-        pipeline = pipelines.restorable(pipeline_id)
-        answer = _job("Restore", pipeline)
-        return Response(
-            answer, status_code=202, background=_in_background(lambda: pipelines.restore(pipeline.id, user=user))
-        )
-    pipeline = pipelines.restore(pipeline_id, user=user)
-    return Response(view.whole(pipeline), headers={CHANGE_HEADER: "entityRestored"})
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------
@@ -319,36 +275,12 @@ def _patched(
     return Response(view.whole(edited.pipeline), headers=headers)
 
 
-def _job(verb: str, pipeline: Pipeline) -> Document:
-    message = f"{verb} operation initiated for {pipeline.name}"
-    return {"jobId": str(uuid4()), "message": message, "entityName": pipeline.name}
-
-
-def _in_background(work: Callable[[], object]) -> BackgroundTask:
-    """Nobody is there any more to be told of an error."""
-
-    def attempt() -> None:
-        try:
-            work()
-        except MinischedError as error:
-            _log.warning("pipeline.job_failed", error=str(error))
-
-    return BackgroundTask(attempt)
-
-
 def _created(pipeline: Pipeline, view: EntityView) -> dict[str, str]:
     return {"Location": view.href(pipeline.id), CHANGE_HEADER: "entityCreated", "ETag": view.etag(pipeline)}
 
 
 def _updated(*, changed: bool) -> str:
     return "entityUpdated" if changed else "entityNoChange"
-
-
-def _deleted(done: Deleted, hard: bool, view: EntityView) -> Response[Document]:
-    headers: dict[str, Any] = {CHANGE_HEADER: "entityDeleted" if hard else "entitySoftDeleted"}
-    if done.runner_skipped:
-        headers["X-OpenMetadata-Runner-Cleanup"] = "skipped-unavailable"
-    return Response(view.whole(done.pipeline), headers=headers)
 
 
 HANDLERS: list[HTTPRouteHandler] = [
@@ -361,8 +293,4 @@ HANDLERS: list[HTTPRouteHandler] = [
     put_pipeline,
     patch_pipeline,
     patch_pipeline_by_name,
-    delete_pipeline,
-    delete_pipeline_by_name,
-    delete_pipeline_async,
-    restore_pipeline,
 ]

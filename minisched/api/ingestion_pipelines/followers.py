@@ -10,10 +10,11 @@ from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import PathParameter, RawBody
 
+from minisched.api.answers import EventAnswer
 from minisched.api.edge import decoded
 from minisched.api.ingestion_pipelines.entities import CHANGE_HEADER
 from minisched.api.ingestion_pipelines.parameters import PipelineId
-from minisched.api.openapi import takes
+from minisched.api.openapi import Body, operation
 from minisched.api.representation import EntityView
 from minisched.api.schemas import UserId, parse
 from minisched.domain.errors import NotFound
@@ -26,7 +27,9 @@ from minisched.operations.pipelines import FollowerChange, Pipelines
     "/{pipeline_id:str}/followers",
     sync_to_thread=True,
     summary="Follow a pipeline",
-    operation_class=takes(UserId, example="e4b4bf36-4be6-41be-a551-b9b8d3fd9f54"),
+    operation_class=operation(
+        {200: EventAnswer}, takes=Body(UserId, example="e4b4bf36-4be6-41be-a551-b9b8d3fd9f54"), errors=[409]
+    ),
 )
 def add_follower(
     pipeline_id: PipelineId,
@@ -40,7 +43,13 @@ def add_follower(
     return _answer(change, view, user)
 
 
-@delete("/{pipeline_id:str}/followers/{user_id:str}", sync_to_thread=True, status_code=200, summary="Cease to follow")
+@delete(
+    "/{pipeline_id:str}/followers/{user_id:str}",
+    sync_to_thread=True,
+    status_code=200,
+    summary="Cease to follow",
+    operation_class=operation({200: EventAnswer}, errors=[409]),
+)
 def remove_follower(
     pipeline_id: PipelineId,
     user_id: Annotated[str, PathParameter(name="user_id", description="The user's id, a UUID.")],

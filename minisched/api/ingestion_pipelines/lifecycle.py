@@ -9,9 +9,10 @@ from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import HeaderParameter, QueryParameter, RawBody
 
+from minisched.api.answers import ClientAnswer, HostIpAnswer, PipelineAnswer
 from minisched.api.edge import decoded
 from minisched.api.ingestion_pipelines.parameters import PipelineId
-from minisched.api.openapi import takes
+from minisched.api.openapi import Body, operation
 from minisched.api.representation import EntityView, client_response
 from minisched.api.schemas import PipelineIds, RunForEntity, TriggerOptions, parse
 from minisched.domain.errors import InvalidInput
@@ -31,7 +32,13 @@ IdempotencyKey = Annotated[
 ]
 
 
-@post("/deploy/{pipeline_id:str}", sync_to_thread=True, status_code=200, summary="Deploy a pipeline")
+@post(
+    "/deploy/{pipeline_id:str}",
+    sync_to_thread=True,
+    status_code=200,
+    summary="Deploy a pipeline",
+    operation_class=operation({200: ClientAnswer}, errors=[409]),
+)
 def deploy_pipeline(
     pipeline_id: PipelineId,
     lifecycle: NamedDependency[Lifecycle],
@@ -49,7 +56,9 @@ def deploy_pipeline(
     sync_to_thread=True,
     status_code=200,
     summary="Deploy several pipelines",
-    operation_class=takes(PipelineIds, example=["9e555cea-6a5a-4fe5-a9ad-4ff65efc8289"]),
+    operation_class=operation(
+        {200: list[ClientAnswer]}, takes=Body(PipelineIds, example=["9e555cea-6a5a-4fe5-a9ad-4ff65efc8289"])
+    ),
 )
 def deploy_pipelines(
     body: RawBody, lifecycle: NamedDependency[Lifecycle], user: NamedDependency[str]
@@ -64,7 +73,11 @@ def deploy_pipelines(
     sync_to_thread=True,
     status_code=200,
     summary="Trigger a run",
-    operation_class=takes(TriggerOptions, example={"sourceConfigOverride": {"includeViews": False}}, required=False),
+    operation_class=operation(
+        {200: ClientAnswer},
+        takes=Body(TriggerOptions, example={"sourceConfigOverride": {"includeViews": False}}, required=False),
+        errors=[409],
+    ),
 )
 def trigger_pipeline(
     pipeline_id: PipelineId,
@@ -91,8 +104,12 @@ def trigger_pipeline(
     sync_to_thread=True,
     status_code=200,
     summary="Trigger a run for one entity",
-    operation_class=takes(
-        RunForEntity, example={"entityLink": "<#E::table::mysql.shop.public.orders>", "pipelineType": "profiler"}
+    operation_class=operation(
+        {200: ClientAnswer},
+        takes=Body(
+            RunForEntity, example={"entityLink": "<#E::table::mysql.shop.public.orders>", "pipelineType": "profiler"}
+        ),
+        errors=[409],
     ),
 )
 def run_for_entity(
@@ -104,7 +121,11 @@ def run_for_entity(
 
 
 @post(
-    "/toggleIngestion/{pipeline_id:str}", sync_to_thread=True, status_code=200, summary="Enable or disable a pipeline"
+    "/toggleIngestion/{pipeline_id:str}",
+    sync_to_thread=True,
+    status_code=200,
+    summary="Enable or disable a pipeline",
+    operation_class=operation({200: PipelineAnswer}, errors=[409]),
 )
 def toggle_ingestion(
     pipeline_id: PipelineId,
@@ -116,7 +137,13 @@ def toggle_ingestion(
     return Response(view.whole(lifecycle.toggle(decoded(pipeline_id), user=user)))
 
 
-@post("/kill/{pipeline_id:str}", sync_to_thread=True, status_code=200, summary="End the runs of a pipeline")
+@post(
+    "/kill/{pipeline_id:str}",
+    sync_to_thread=True,
+    status_code=200,
+    summary="End the runs of a pipeline",
+    operation_class=operation({200: ClientAnswer}),
+)
 def kill_ingestion(
     pipeline_id: PipelineId,
     lifecycle: NamedDependency[Lifecycle],
@@ -127,13 +154,23 @@ def kill_ingestion(
     return Response(client_response(lifecycle.kill(decoded(pipeline_id), user=user, run_id=run_id)))
 
 
-@get("/ip", sync_to_thread=True, summary="Get the address from which workflows connect")
+@get(
+    "/ip",
+    sync_to_thread=True,
+    summary="Get the address from which workflows connect",
+    operation_class=operation({200: HostIpAnswer}),
+)
 def host_ip(lifecycle: NamedDependency[Lifecycle]) -> Response[Document]:
     """For the firewalls of sources; a sentence when it is not known."""
     return Response({"ip": lifecycle.host_ip()})
 
 
-@get("/status", sync_to_thread=True, summary="Get the state of the orchestrator")
+@get(
+    "/status",
+    sync_to_thread=True,
+    summary="Get the state of the orchestrator",
+    operation_class=operation({200: ClientAnswer}),
+)
 def service_status(lifecycle: NamedDependency[Lifecycle]) -> Response[Document]:
     """Code 200 when it can run pipelines, else 500 with the reason; the HTTP status is 200."""
     return Response(client_response(lifecycle.service_status()))

@@ -12,8 +12,10 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromQuery, QueryParameter
 from litestar.response import Stream
 
+from minisched.api.answers import LastLogAnswer
 from minisched.api.edge import decoded
 from minisched.api.ingestion_pipelines.parameters import IdOrFqn
+from minisched.api.openapi import Content, operation
 from minisched.api.representation import without_nulls
 from minisched.domain.errors import InvalidInput
 from minisched.domain.pipeline import Document, clean_name, task_id
@@ -24,7 +26,12 @@ _MOST_DIGITS = 9
 _MOST_LINES = 100_000
 
 
-@get("/logs/{pipeline:str}/last", sync_to_thread=True, summary="Read the log of the latest run by page")
+@get(
+    "/logs/{pipeline:str}/last",
+    sync_to_thread=True,
+    summary="Read the log of the latest run by page",
+    operation_class=operation({200: LastLogAnswer}),
+)
 def last_log_page(
     pipeline: IdOrFqn,
     pipeline_logs: NamedDependency[PipelineLogs],
@@ -47,7 +54,12 @@ def last_log_page(
     return Response({page.task_id: page.text} | without_nulls(total=str(page.total), after=next_page))
 
 
-@get("/logs/{pipeline:str}/last/download", sync_to_thread=True, summary="Download the log of the latest run")
+@get(
+    "/logs/{pipeline:str}/last/download",
+    sync_to_thread=True,
+    summary="Download the log of the latest run",
+    operation_class=operation({200: Content("application/octet-stream", "a line\n", "The log.")}),
+)
 def download_log(
     pipeline: IdOrFqn, pipeline_logs: NamedDependency[PipelineLogs], streamed_logs: NamedDependency[StreamedLogs]
 ) -> Stream:

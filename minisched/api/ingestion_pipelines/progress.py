@@ -13,9 +13,10 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, PathParameter, RawBody
 from litestar.response import Stream
 
+from minisched.api.answers import ProgressAnswer
 from minisched.api.edge import decoded
 from minisched.api.ingestion_pipelines.parameters import Fqn, RunId
-from minisched.api.openapi import takes
+from minisched.api.openapi import EMPTY, EVENTS, Body, operation
 from minisched.api.progress_schemas import OperationMetricsBatch, ProgressUpdate
 from minisched.api.representation import EntityView, shown, without_nulls
 from minisched.api.schemas import parse
@@ -46,7 +47,7 @@ _METRICS_EXAMPLE = {
     "/progress/{fqn:str}/{run_id:str}",
     sync_to_thread=True,
     summary="Tell how far a run is",
-    operation_class=takes(ProgressUpdate, example=_UPDATE_EXAMPLE),
+    operation_class=operation({200: EMPTY}, takes=Body(ProgressUpdate, example=_UPDATE_EXAMPLE)),
 )
 def put_progress(fqn: Fqn, run_id: RunId, body: RawBody, progress: NamedDependency[Progress]) -> Response[bytes]:
     """What workflows send while they run. Kept in memory, for those who watch."""
@@ -54,7 +55,12 @@ def put_progress(fqn: Fqn, run_id: RunId, body: RawBody, progress: NamedDependen
     return Response(b"", media_type=MediaType.TEXT)
 
 
-@get("/progress/{fqn:str}/{run_id:str}", sync_to_thread=True, summary="Get how far a run is")
+@get(
+    "/progress/{fqn:str}/{run_id:str}",
+    sync_to_thread=True,
+    summary="Get how far a run is",
+    operation_class=operation({200: ProgressAnswer, 204: EMPTY}),
+)
 def get_progress(fqn: Fqn, run_id: RunId, progress: NamedDependency[Progress]) -> Response[Document | None]:
     """The newest update; an empty success when there is none."""
     latest = progress.latest(decoded(fqn), decoded(run_id))
@@ -66,7 +72,7 @@ def get_progress(fqn: Fqn, run_id: RunId, progress: NamedDependency[Progress]) -
     sync_to_thread=True,
     status_code=200,
     summary="Tell what the operations of a run cost",
-    operation_class=takes(OperationMetricsBatch, example=_METRICS_EXAMPLE),
+    operation_class=operation({200: EMPTY}, takes=Body(OperationMetricsBatch, example=_METRICS_EXAMPLE)),
 )
 def post_metrics(fqn: Fqn, run_id: RunId, body: RawBody, progress: NamedDependency[Progress]) -> Response[bytes]:
     """Batches add up; `/api/v1/minisched/runs/{id}` shows the sums as `operationMetrics`."""
@@ -78,6 +84,7 @@ def post_metrics(fqn: Fqn, run_id: RunId, body: RawBody, progress: NamedDependen
     "/progress/{fqn:str}/stream/{run_id:str}",
     media_type="text/event-stream",
     summary="Follow how far a run is",
+    operation_class=operation({200: EVENTS}, errors=[429]),
 )
 async def stream_progress(
     fqn: Fqn, run_id: RunId, progress: NamedDependency[Progress], streams: NamedDependency[Streams]
@@ -97,6 +104,7 @@ async def stream_progress(
     "/progress/service/{service_type:str}/{fqn:str}/stream",
     media_type="text/event-stream",
     summary="Follow how far the runs of a service are",
+    operation_class=operation({200: EVENTS}, errors=[429]),
 )
 async def stream_service_progress(
     service_type: FromPath[str],

@@ -10,11 +10,12 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, QueryParameter, RawBody
 
 from minisched.api import cursors
+from minisched.api.answers import EventAnswer, PipelineAnswer, StatusAnswer, StatusesAnswer
 from minisched.api.edge import decoded
 from minisched.api.ingestion_pipelines.entities import CHANGE_HEADER
 from minisched.api.ingestion_pipelines.list_query import MAX_LIMIT
 from minisched.api.ingestion_pipelines.parameters import LARGEST_MS, IdOrFqn
-from minisched.api.openapi import takes
+from minisched.api.openapi import EMPTY, Body, operation
 from minisched.api.representation import EntityView, shown, without_nulls
 from minisched.api.schemas import PipelineStatus, parse
 from minisched.domain.errors import NotFound
@@ -35,7 +36,7 @@ _EXAMPLE = {
     sync_to_thread=True,
     status_code=201,
     summary="Report how a run fares",
-    operation_class=takes(PipelineStatus, example=_EXAMPLE),
+    operation_class=operation({201: EventAnswer}, takes=Body(PipelineStatus, example=_EXAMPLE)),
 )
 def put_status(
     pipeline: IdOrFqn,
@@ -49,7 +50,12 @@ def put_status(
     return Response(view.status_event(change, user=user), headers={CHANGE_HEADER: "entityFieldsChanged"})
 
 
-@get("/{pipeline:str}/pipelineStatus", sync_to_thread=True, summary="List how runs fared")
+@get(
+    "/{pipeline:str}/pipelineStatus",
+    sync_to_thread=True,
+    summary="List how runs fared",
+    operation_class=operation({200: StatusesAnswer}),
+)
 def list_statuses(
     pipeline: IdOrFqn,
     statuses: NamedDependency[Statuses],
@@ -63,7 +69,12 @@ def list_statuses(
     return Response({"data": shown(found), "paging": without_nulls(before=before, after=after, total=len(found))})
 
 
-@get("/{pipeline:str}/pipelineStatus/{run_id:str}", sync_to_thread=True, summary="Get what a run reported")
+@get(
+    "/{pipeline:str}/pipelineStatus/{run_id:str}",
+    sync_to_thread=True,
+    summary="Get what a run reported",
+    operation_class=operation({200: StatusAnswer, 204: EMPTY}),
+)
 def get_status(
     pipeline: IdOrFqn, run_id: FromPath[str], statuses: NamedDependency[Statuses]
 ) -> Response[Document | None]:
@@ -76,7 +87,13 @@ def get_status(
     return Response(shown(status))
 
 
-@delete("/{pipeline:str}/pipelineStatus", sync_to_thread=True, status_code=200, summary="Forget what was reported")
+@delete(
+    "/{pipeline:str}/pipelineStatus",
+    sync_to_thread=True,
+    status_code=200,
+    summary="Forget what was reported",
+    operation_class=operation({200: PipelineAnswer}),
+)
 def delete_statuses(
     pipeline: IdOrFqn, statuses: NamedDependency[Statuses], view: NamedDependency[EntityView]
 ) -> Response[Document]:
@@ -84,7 +101,12 @@ def delete_statuses(
     return Response(view.whole(statuses.delete(decoded(pipeline))))
 
 
-@delete("/{pipeline:str}/pipelineStatus/{run_id:str}", sync_to_thread=True, summary="Forget what a run reported")
+@delete(
+    "/{pipeline:str}/pipelineStatus/{run_id:str}",
+    sync_to_thread=True,
+    summary="Forget what a run reported",
+    operation_class=operation({204: EMPTY}),
+)
 def delete_status(pipeline: IdOrFqn, run_id: FromPath[str], statuses: NamedDependency[Statuses]) -> None:
     """By id of the pipeline and of the run."""
     statuses.delete(decoded(pipeline), decoded(run_id))

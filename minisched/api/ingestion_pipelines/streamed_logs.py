@@ -21,11 +21,12 @@ from litestar.params import FromQuery, QueryParameter, RawBody
 from litestar.response import Stream
 from litestar.types import ExceptionHandlersMap
 
+from minisched.api.answers import LogErrorAnswer, LogPieceAnswer, MessageAnswer, RunsWithLogsAnswer
 from minisched.api.edge import decoded
 from minisched.api.errors import AnyRequest, translated
 from minisched.api.ingestion_pipelines.parameters import Fqn, IdOrFqn, RunId
 from minisched.api.log_schemas import LogBatch, log_data
-from minisched.api.openapi import takes
+from minisched.api.openapi import EMPTY, EVENTS, Body, operation
 from minisched.api.representation import without_nulls
 from minisched.api.streams import STREAM_HEADERS, News, Streams, data_event, stream_of
 from minisched.domain.errors import InvalidInput, MinischedError
@@ -68,7 +69,11 @@ _LOG_ERRORS: ExceptionHandlersMap = {MinischedError: _without_code}
     sync_to_thread=True,
     status_code=200,
     summary="Send a part of the log of a run",
-    operation_class=takes(LogBatch, example={"logs": "a line\n", "connectorId": "host-1", "lineCount": 1}),
+    operation_class=operation(
+        {200: EMPTY},
+        takes=Body(LogBatch | str, example={"logs": "a line\n", "connectorId": "host-1", "lineCount": 1}),
+        error=LogErrorAnswer,
+    ),
     exception_handlers=_LOG_ERRORS,
 )
 def post_logs(fqn: Fqn, run_id: RunId, body: RawBody, streamed_logs: NamedDependency[StreamedLogs]) -> Response[bytes]:
@@ -105,6 +110,7 @@ def _unpacked(packed: str) -> str:
     status_code=200,
     summary="Say that the log of a run is complete",
     exception_handlers=_LOG_ERRORS,
+    operation_class=operation({200: MessageAnswer}, error=LogErrorAnswer),
 )
 def close_logs(fqn: Fqn, run_id: RunId, streamed_logs: NamedDependency[StreamedLogs]) -> Response[Document]:
     """May be repeated. Whoever follows the log is told that it has ended."""
@@ -117,6 +123,7 @@ def close_logs(fqn: Fqn, run_id: RunId, streamed_logs: NamedDependency[StreamedL
     sync_to_thread=True,
     summary="Read the log of a run in pieces",
     exception_handlers=_LOG_ERRORS,
+    operation_class=operation({200: LogPieceAnswer}, error=LogErrorAnswer),
 )
 def read_logs(
     fqn: Fqn,
@@ -129,7 +136,13 @@ def read_logs(
     return Response(log_page(streamed_logs.page(decoded(fqn), decoded(run_id), after or None, lines=limit)))
 
 
-@get("/logs/{fqn:str}", sync_to_thread=True, summary="List the runs that have a log", exception_handlers=_LOG_ERRORS)
+@get(
+    "/logs/{fqn:str}",
+    sync_to_thread=True,
+    summary="List the runs that have a log",
+    exception_handlers=_LOG_ERRORS,
+    operation_class=operation({200: RunsWithLogsAnswer}, error=LogErrorAnswer),
+)
 def list_runs_with_logs(
     fqn: Fqn,
     streamed_logs: NamedDependency[StreamedLogs],
@@ -139,7 +152,12 @@ def list_runs_with_logs(
     return Response({"runs": streamed_logs.run_ids(decoded(fqn), limit)})
 
 
-@get("/logs/{pipeline:str}/stream/{run_id:str}", media_type="text/event-stream", summary="Follow the log of a run")
+@get(
+    "/logs/{pipeline:str}/stream/{run_id:str}",
+    media_type="text/event-stream",
+    summary="Follow the log of a run",
+    operation_class=operation({200: EVENTS}),
+)
 async def stream_logs(
     pipeline: IdOrFqn,
     run_id: RunId,

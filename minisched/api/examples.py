@@ -1,0 +1,136 @@
+"""An example of every answer, for the description at /schema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from minisched.api.answers import (
+    AliveAnswer,
+    ClientAnswer,
+    DeploymentsAnswer,
+    ErrorAnswer,
+    EventAnswer,
+    HostIpAnswer,
+    JobAnswer,
+    LastLogAnswer,
+    LogErrorAnswer,
+    LogPieceAnswer,
+    MessageAnswer,
+    OutboxAnswer,
+    PipelineAnswer,
+    PipelinesAnswer,
+    ProgressAnswer,
+    ReadyAnswer,
+    RunAnswer,
+    RunsAnswer,
+    RunsWithLogsAnswer,
+    RuntimesAnswer,
+    StatusAnswer,
+    StatusesAnswer,
+    VersionsAnswer,
+    WholeRunAnswer,
+)
+
+_ID = "891b373d-a253-4639-ad54-fc17491a7d5d"
+_RUN_ID = "1f6c0c5e-9a53-4c3b-8a2f-3c5a1c0f7d11"
+_AT_MS = 1735689600000
+
+_PIPELINE: dict[str, Any] = {
+    "id": _ID,
+    "name": "mysql_metadata",
+    "fullyQualifiedName": "mysql.mysql_metadata",
+    "pipelineType": "metadata",
+    "service": {"id": _ID, "type": "databaseService", "name": "mysql", "fullyQualifiedName": "mysql"},
+    "sourceConfig": {"config": {"type": "DatabaseMetadata"}},
+    "airflowConfig": {
+        "pausePipeline": False,
+        "concurrency": 1,
+        "pipelineTimezone": "UTC",
+        "retries": 0,
+        "retryDelay": 300,
+        "pipelineCatchup": False,
+        "maxActiveRuns": 1,
+        "workflowDefaultView": "tree",
+        "workflowDefaultViewOrientation": "LR",
+        "scheduleInterval": "0 * * * *",
+    },
+    "loggerLevel": "INFO",
+    "raiseOnError": True,
+    "provider": "user",
+    "enableStreamableLogs": False,
+    "deployed": False,
+    "enabled": True,
+    "deleted": False,
+    "version": 0.1,
+    "updatedAt": _AT_MS,
+    "updatedBy": "admin",
+    "href": f"http://127.0.0.1:8580/api/v1/services/ingestionPipelines/{_ID}",
+}
+_STATUS: dict[str, Any] = {"runId": _RUN_ID, "pipelineState": "success", "startDate": _AT_MS, "timestamp": _AT_MS}
+_RUN: dict[str, Any] = {
+    "id": _RUN_ID,
+    "pipelineId": _ID,
+    "pipelineFqn": "mysql.mysql_metadata",
+    "pipelineName": "mysql_metadata",
+    "pipelineType": "metadata",
+    "service": "mysql",
+    "kind": "manual",
+    "state": "success",
+    "attempt": 1,
+    "requestedBy": "admin",
+    "enqueuedAt": _AT_MS,
+}
+_CHANGES: dict[str, Any] = {"fieldsAdded": [], "fieldsUpdated": [], "fieldsDeleted": [], "previousVersion": 0.1}
+
+EXAMPLES: dict[type[BaseModel], Any] = {
+    ErrorAnswer: {"code": 404, "message": f"ingestionPipeline instance for {_ID} not found"},
+    LogErrorAnswer: {"message": "ingestionPipeline instance for mysql.x not found"},
+    PipelineAnswer: _PIPELINE,
+    PipelinesAnswer: {"data": [_PIPELINE], "paging": {"total": 1}},
+    VersionsAnswer: {"entityType": "ingestionPipeline", "versions": ['{"version": 0.1}']},
+    StatusAnswer: _STATUS,
+    StatusesAnswer: {"data": [_STATUS], "paging": {"total": 1}},
+    ClientAnswer: {"code": 200, "platform": "local", "runId": _RUN_ID},
+    EventAnswer: {
+        "eventType": "entityUpdated",
+        "entityType": "ingestionPipeline",
+        "entityId": _ID,
+        "entityFullyQualifiedName": "mysql.mysql_metadata",
+        "previousVersion": 0.1,
+        "currentVersion": 0.1,
+        "userName": "admin",
+        "timestamp": _AT_MS,
+        "changeDescription": _CHANGES,
+        "entity": _PIPELINE,
+    },
+    JobAnswer: {"jobId": _RUN_ID, "message": "Delete operation initiated for x", "entityName": "x"},
+    HostIpAnswer: {"ip": "192.0.2.1"},
+    LastLogAnswer: {"ingestion_task": "a line\n", "total": "1"},
+    LogPieceAnswer: {"logs": "a line\n", "total": 7},
+    RunsWithLogsAnswer: {"runs": [_RUN_ID]},
+    MessageAnswer: {"message": "Log stream closed successfully"},
+    ProgressAnswer: {"runId": _RUN_ID, "timestamp": _AT_MS, "updateType": "PROCESSING"},
+    RunAnswer: _RUN,
+    WholeRunAnswer: {**_RUN, "steps": []},
+    RunsAnswer: {"data": [_RUN], "paging": {}},
+    OutboxAnswer: {"data": []},
+    RuntimesAnswer: {"data": [{"name": "main", "state": "ready", "activeRuns": 0, "spares": 2}]},
+    DeploymentsAnswer: {
+        "data": [
+            {
+                "id": _ID,
+                "name": "mysql_metadata",
+                "fullyQualifiedName": "mysql.mysql_metadata",
+                "pipelineType": "metadata",
+                "service": "mysql",
+                "enabled": True,
+                "deployedAt": _AT_MS,
+                "leftOut": [],
+            }
+        ]
+    },
+    AliveAnswer: {"status": "alive"},
+    ReadyAnswer: {"status": "ready", "runtimes": {"main": "ready"}},
+}
