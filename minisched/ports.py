@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Protocol
 
 from minisched.domain.pipeline import Deployment, Document, Judgement, Pipeline, PipelineRef
-from minisched.domain.run import Outcome, ProcessIdentity, Run, RunState, StopRequest
+from minisched.domain.run import Outcome, Run, RunState, Spawned, StopRequest
 
 # --- the orchestrator -------------------------------------------------------------------------------------------------
 
@@ -248,7 +248,7 @@ class RunStore(Protocol):
         of them. None when there is none.
         """
 
-    def mark_spawned(self, run_id: str, *, process: ProcessIdentity, runtime: str) -> None:
+    def mark_spawned(self, run_id: str, spawned: Spawned) -> None:
         """Remember which process executes the run. Raises IllegalTransition unless it is running."""
 
     def request_stop(self, run_ids: Iterable[str], stop: StopRequest, outcome: Outcome) -> list[Run]:
@@ -257,8 +257,10 @@ class RunStore(Protocol):
         The first wish stays. Returns the runs as they are now, unknown ids left out.
         """
 
-    def finish(self, run_id: str, outcome: Outcome, *, ended_at: datetime) -> Run:
+    def finish(self, run_id: str, outcome: Outcome, *, ended_at: datetime, spawned: Spawned | None = None) -> Run:
         """The one terminal transition, with its outbox row in the same transaction.
+
+        `spawned` is what `mark_spawned` would have said of a run that ended before it was called.
 
         Raises IllegalTransition when the run is terminal already, RunNotFound.
         """
@@ -370,7 +372,10 @@ class Executor(Protocol):
     """Turns queued runs into processes and processes into terminal states."""
 
     def wake(self) -> None:
-        """Something was enqueued or a stop was requested: look now rather than at the next poll."""
+        """Something was enqueued: look now rather than at the next poll."""
+
+    def heed_stops(self) -> None:
+        """A stop was requested: look now rather than some seconds later."""
 
     def await_end(self, run_ids: Iterable[str], *, timeout_s: float) -> bool:
         """Block until all these runs are terminal; False when the time is over."""

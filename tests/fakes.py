@@ -160,6 +160,9 @@ class FakeExecutor:
     def wake(self) -> None:
         self.wakes += 1
 
+    def heed_stops(self) -> None:
+        self.wakes += 1
+
     def start(self) -> Run:
         """The next queued run, running now."""
         run = self._runs.claim(slots=1_000)

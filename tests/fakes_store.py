@@ -25,9 +25,9 @@ from minisched.domain.run import (
     ALLOWED_TRANSITIONS,
     TERMINAL_STATES,
     Outcome,
-    ProcessIdentity,
     Run,
     RunState,
+    Spawned,
     StopRequest,
 )
 from minisched.ports import Clock, OutboxEntry, PipelinePage, PipelineQuery, RunQuery
@@ -137,12 +137,12 @@ class MemoryRunStore:
             return False
         return sum(other.pipeline_id == run.pipeline_id for other in running) < run.max_active_runs
 
-    def mark_spawned(self, run_id: str, *, process: ProcessIdentity, runtime: str) -> None:
+    def mark_spawned(self, run_id: str, spawned: Spawned) -> None:
         with self._lock:
             run = self.get(run_id)
             if run.state != RunState.RUNNING:
                 raise IllegalTransition
-            self._put(replace(run, process=process, runtime=runtime))
+            self._put(_with_process(run, spawned))
 
     def request_stop(self, run_ids: Iterable[str], stop: StopRequest, outcome: Outcome) -> list[Run]:
         with self._lock:
@@ -155,12 +155,12 @@ class MemoryRunStore:
         wished = self._put(replace(run, stop=run.stop or stop))
         return self._end(wished, outcome, stop.at) if run.state == RunState.QUEUED else wished
 
-    def finish(self, run_id: str, outcome: Outcome, *, ended_at: datetime) -> Run:
+    def finish(self, run_id: str, outcome: Outcome, *, ended_at: datetime, spawned: Spawned | None = None) -> Run:
         with self._lock:
             run = self.get(run_id)
             if outcome.state not in TERMINAL_STATES or outcome.state not in ALLOWED_TRANSITIONS[run.state]:
                 raise IllegalTransition
-            return self._end(run, outcome, ended_at)
+            return self._end(_with_process(run, spawned) if spawned else run, outcome, ended_at)
 
     def _end(self, run: Run, outcome: Outcome, at: datetime) -> Run:
         self._outbox.add(run.id)
@@ -446,3 +446,7 @@ class MemoryStores:
         self.outbox = MemoryOutbox(self.clock)
         self.runs = MemoryRunStore(self.clock, self.outbox)
         self.pipelines = MemoryPipelineStore(self.statuses)
+
+
+def _with_process(run: Run, spawned: Spawned) -> Run:
+    return replace(run, process=spawned.process, runtime=spawned.runtime)

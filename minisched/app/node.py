@@ -193,7 +193,7 @@ class Node:
     def _stop(self, run_ids: list[str]) -> None:
         stop = StopRequest(at=self._clock.now(), by="minisched", why="the server was stopped with executor.drain: stop")
         self._runs.request_stop(run_ids, stop, stopped_in_queue(stop))
-        self._supervisor.wake()
+        self._supervisor.heed_stops()
 
     def reload(self, settings: Settings) -> None:
         """Use what can be changed without a restart: see `reloading`."""

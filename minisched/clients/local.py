@@ -300,7 +300,7 @@ class LocalClient:
             return []
         stop = StopRequest(at=self._clock.now(), by=by, why=why)
         runs = self._runs.request_stop(active, stop, stopped_in_queue(stop))
-        self._executor.wake()
+        self._executor.heed_stops()
         if not self._executor.await_end([run.id for run in runs], timeout_s=self._kill_patience_s):
             raise OrchestratorUnavailable(
                 f"Runs of {deployment.name} are being ended, but not all their processes are gone yet.",

@@ -86,6 +86,14 @@ class ProcessIdentity:
 
 
 @dataclass(frozen=True, slots=True)
+class Spawned:
+    """What a run was handed to: its guard, and the name of the runtime."""
+
+    process: ProcessIdentity
+    runtime: str
+
+
+@dataclass(frozen=True, slots=True)
 class StopRequest:
     """A wish to end a run: who asked, when and why. A column, never a state (D3)."""
 

@@ -22,7 +22,7 @@ from minisched.domain.errors import (
 )
 from minisched.domain.outcome import outcome, stopped_in_queue
 from minisched.domain.pipeline import Document
-from minisched.domain.run import Outcome, ProcessIdentity, Run, RunReason, RunState, StopRequest
+from minisched.domain.run import Outcome, ProcessIdentity, Run, RunReason, RunState, Spawned, StopRequest
 from minisched.executor import processes
 from minisched.executor.handovers import ATTEMPTS, Handovers
 from minisched.executor.launcher_client import (
@@ -121,6 +121,9 @@ class Supervisor:
         self._thread.start()
 
     def wake(self) -> None:
+        os.eventfd_write(self._wake_fd, 1)
+
+    def heed_stops(self) -> None:
         self._stop_asked = True
         os.eventfd_write(self._wake_fd, 1)
 
@@ -212,6 +215,7 @@ class Supervisor:
             self._launchers.ensure()
             if not events:
                 self._ensure_launchers_of_queue()
+        self._mark_spawned()
 
     def _spawn_claimed(self) -> None:
         for run in self._unspawned.due():
@@ -266,9 +270,8 @@ class Supervisor:
             reason = RunReason.DISK_FULL if _is_full(error) else RunReason.SPAWN_FAILED
             self._finish(run, outcome(RunState.FAILED, reason, f"The run could not be started: {error}"))
         else:
-            self._watch(run, guard)
+            self._watch(run, guard, Spawned(guard, name))
             failpoints.reach("after_spawn")
-            self._runs.mark_spawned(run.id, process=guard, runtime=name)
             log.info("run.spawned", run_id=run.id, pipeline=run.pipeline_fqn, pid=guard.pid)
 
     def _give_up(self, run: Run) -> None:
@@ -301,9 +304,10 @@ class Supervisor:
             return False
         return True
 
-    def _watch(self, run: Run, guard: ProcessIdentity | None) -> None:
+    def _watch(self, run: Run, guard: ProcessIdentity | None, spawned: Spawned | None = None) -> None:
         self._unspawned.drop(run.id)
         watched = self._watched[run.id] = Watched.of(run, guard)
+        watched.unmarked = spawned
         if watched.pidfd is None:
             os.eventfd_write(self._wake_fd, 1)
         else:
@@ -355,7 +359,7 @@ class Supervisor:
             return
         decided = outcome_of(run, self._directories)
         failpoints.reach("after_exit_before_finish")
-        self._finish(run, decided)
+        self._finish(run, decided, watched.unmarked)
         self._forget(watched)
 
     def _forget(self, watched: Watched) -> None:
@@ -364,9 +368,20 @@ class Supervisor:
             self._selector.unregister(watched.pidfd)
         watched.close()
 
-    def _finish(self, run: Run, decided: Outcome) -> None:
+    def _mark_spawned(self) -> None:
+        """Note the processes of runs that have started, when that does not keep others from starting; most runs take
+        long, and one that is over sooner is noted with its end."""
+        for watched in list(self._watched.values()):
+            if (spawned := watched.to_be_marked()) is not None:
+                try:
+                    self._runs.mark_spawned(watched.run.id, spawned)
+                except (IllegalTransition, RunNotFound) as error:
+                    log.warning("run.not_marked", run_id=watched.run.id, error=str(error))
+                watched.unmarked = None
+
+    def _finish(self, run: Run, decided: Outcome, spawned: Spawned | None = None) -> None:
         try:
-            finished = self._runs.finish(run.id, decided, ended_at=self._clock.now())
+            finished = self._runs.finish(run.id, decided, ended_at=self._clock.now(), spawned=spawned)
         except (IllegalTransition, RunNotFound):
             self._unspawned.drop(run.id)
             log.warning("run.finished_already", run_id=run.id)

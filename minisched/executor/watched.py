@@ -5,30 +5,34 @@ from __future__ import annotations
 import os
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from minisched.domain.outcome import classify
-from minisched.domain.run import Outcome, ProcessIdentity, Run
+from minisched.domain.run import Outcome, ProcessIdentity, Run, Spawned
 from minisched.executor import processes
 from minisched.executor.run_directory import RunDirectories
 from minisched.worker import protocol
 
 # After the grace, a guard gets this long to prove that its tree is gone; then the server does it itself.
 _GUARD_PATIENCE_S = 15.0
+_MARK_AFTER_S = 0.25
 
 
 @dataclass(slots=True)
 class Watched:
     """A run whose guard lives, or has ended and is not written down yet.
 
-    `pidfd` becomes readable when the guard ends. From `give_up_at` (monotonic) on its end is looked into.
+    `pidfd` becomes readable when the guard ends. From `give_up_at` (monotonic) on its end is looked into. `unmarked` is
+    what its row does not say yet.
     """
 
     run: Run
     guard: ProcessIdentity | None
     pidfd: int | None
+    unmarked: Spawned | None = None
     stop_sent: bool = False
     give_up_at: float | None = None
+    since: float = field(default_factory=time.monotonic)
 
     @classmethod
     def of(cls, run: Run, guard: ProcessIdentity | None) -> Watched:
@@ -43,6 +47,10 @@ class Watched:
 
     def is_due(self) -> bool:
         return self.give_up_at is not None and time.monotonic() >= self.give_up_at
+
+    def to_be_marked(self) -> Spawned | None:
+        """What its row is to say now."""
+        return self.unmarked if time.monotonic() - self.since >= _MARK_AFTER_S else None
 
     def be_patient(self) -> None:
         """Look into it again later."""

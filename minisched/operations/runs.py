@@ -97,7 +97,7 @@ class Runs:
             return run
         stop = StopRequest(at=self._clock.now(), by=user, why=why)
         self._runs.request_stop([run.id], stop, stopped_in_queue(stop))
-        self._executor.wake()
+        self._executor.heed_stops()
         if wait_s > 0:
             self._executor.await_end([run.id], timeout_s=wait_s)
         return self.get(run.id)

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from minisched.domain.instant import from_ms, to_ms
-from minisched.domain.run import Outcome, ProcessIdentity, Run, RunKind, RunReason, RunState, StopRequest
+from minisched.domain.run import Outcome, ProcessIdentity, Run, RunKind, RunReason, RunState, Spawned, StopRequest
 from minisched.store.columns import bounded, digest, dump, instant_or_none, load, ms_or_none, storable
 from minisched.store.secrets import SecretBox
 
@@ -58,6 +58,10 @@ def process_columns(process: ProcessIdentity | None) -> dict[str, Any]:
         "process_start_ticks": process.start_ticks,
         "process_boot_id": process.boot_id,
     }
+
+
+def spawned_columns(spawned: Spawned) -> dict[str, Any]:
+    return {"runtime": spawned.runtime, **process_columns(spawned.process)}
 
 
 def outcome_columns(outcome: Outcome) -> dict[str, Any]:

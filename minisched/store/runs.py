@@ -17,16 +17,16 @@ from minisched.domain.run import (
     ALLOWED_TRANSITIONS,
     TERMINAL_STATES,
     Outcome,
-    ProcessIdentity,
     Run,
     RunState,
+    Spawned,
     StopRequest,
 )
 from minisched.ports import Clock, RunQuery
 from minisched.store.claiming import next_claimable
 from minisched.store.columns import digest
 from minisched.store.engine import CLAIM_LOCK, Database
-from minisched.store.run_rows import from_row, outcome_columns, process_columns, stop_columns, to_row
+from minisched.store.run_rows import from_row, outcome_columns, spawned_columns, stop_columns, to_row
 from minisched.store.secrets import SecretBox
 from minisched.store.tables import outbox, runs
 
@@ -95,11 +95,9 @@ class SqlRunStore:
                 return replace(from_row(row, self._box), state=RunState.RUNNING, started_at=from_ms(now_ms))
         return None
 
-    def mark_spawned(self, run_id: str, *, process: ProcessIdentity, runtime: str) -> None:
-        values = {"runtime": runtime, **process_columns(process)}
-
+    def mark_spawned(self, run_id: str, spawned: Spawned) -> None:
         def mark(connection: Connection) -> None:
-            if not _change(connection, run_id, (RunState.RUNNING,), values):
+            if not _change(connection, run_id, (RunState.RUNNING,), spawned_columns(spawned)):
                 self._refuse(connection, run_id, "cannot get a process")
 
         # The run directory says the same, and that is durable.
@@ -119,16 +117,17 @@ class SqlRunStore:
     ) -> Row[Any] | None:
         wish = update(runs).where(runs.c.id == run_id, runs.c.state.in_(_ACTIVE), runs.c.stop_at_ms.is_(None))
         connection.execute(wish.values(**stop_columns(stop)))
-        self._end(connection, run_id, (RunState.QUEUED,), outcome, stop.at)
+        self._end(connection, run_id, (RunState.QUEUED,), outcome_columns(outcome), stop.at)
         failpoints.reach("before_stop_commit")
         return connection.execute(_BY_ID, {"run_id": run_id}).one_or_none()
 
-    def finish(self, run_id: str, outcome: Outcome, *, ended_at: datetime) -> Run:
+    def finish(self, run_id: str, outcome: Outcome, *, ended_at: datetime, spawned: Spawned | None = None) -> Run:
         """As the port says. When the database goes away during the commit, looks once whether it was done."""
         allowed = tuple(state for state in RunState if outcome.state in ALLOWED_TRANSITIONS[state])
+        values = {**outcome_columns(outcome), **(spawned_columns(spawned) if spawned else {})}
 
         def finish(connection: Connection) -> Row[Any]:
-            if outcome.state not in TERMINAL_STATES or not self._end(connection, run_id, allowed, outcome, ended_at):
+            if outcome.state not in TERMINAL_STATES or not self._end(connection, run_id, allowed, values, ended_at):
                 self._refuse(connection, run_id, f"cannot become {outcome.state.value}")
             failpoints.reach("before_finish_commit")
             return connection.execute(_BY_ID, {"run_id": run_id}).one()
@@ -144,10 +143,10 @@ class SqlRunStore:
             )
 
     def _end(
-        self, connection: Connection, run_id: str, allowed: Sequence[RunState], outcome: Outcome, at: datetime
+        self, connection: Connection, run_id: str, allowed: Sequence[RunState], values: dict[str, Any], at: datetime
     ) -> bool:
         """The terminal transition and its message to OpenMetadata; False when the run is in none of these states."""
-        if not _change(connection, run_id, allowed, {**outcome_columns(outcome), "ended_ms": to_ms(at)}):
+        if not _change(connection, run_id, allowed, {**values, "ended_ms": to_ms(at)}):
             return False
         now_ms = to_ms(self._clock.now())
         message = {"run_id": run_id, "created_ms": now_ms, "next_ms": now_ms, "attempts": 0, "dead": False}

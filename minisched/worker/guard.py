@@ -22,6 +22,7 @@ from .escalation import LEFTOVER_GRACE_S, Escalation
 from .exit_file import ExitFile
 from .runner_link import RunnerLink
 
+DURABLE_AFTER_S = 0.02  # the disk is not kept busy while the run starts; one that is over by then needs nothing
 MEMORY_GRACE_S = 2.0  # what eats memory goes on eating while it is given time
 _HEARD = {signal.SIGCHLD, signal.SIGTERM}
 
@@ -60,6 +61,7 @@ class Guard:
         self._exit_file = ExitFile(self._run_dir)
         self._escalation = Escalation(self._run_id, self.reap, self._wait_for_child)
         self._started_ms = time.time_ns() // 1000000
+        self._durable_at: float | None = time.monotonic() + DURABLE_AFTER_S
         self._ended_by = "itself"
         self._runner_status: int | None = None
         self._max_rss_kb = 0
@@ -98,7 +100,8 @@ class Guard:
         self._limits.watch_log(fd)
         return fd
 
-    def make_start_durable(self) -> None:
+    def _make_start_durable(self) -> None:
+        self._durable_at = None
         self._exit_file.reserve()
         with contextlib.suppress(OSError):  # the record is there; only a power cut could lose it
             fd = os.open(self._path(protocol.STARTED_FILE), os.O_RDONLY | os.O_CLOEXEC)
@@ -129,9 +132,18 @@ class Guard:
             exceeded = self._limits.exceeded(self._escalation.pids_seen)
             if exceeded is not None:
                 return exceeded
-            heard = signal.sigtimedwait(_HEARD, self._limits.pause_s())
+            heard = signal.sigtimedwait(_HEARD, self._pause_s())
             if heard is not None and heard.si_signo == signal.SIGTERM:
                 return "stop"
+
+    def _pause_s(self) -> float:
+        if self._durable_at is None:
+            return self._limits.pause_s()
+        rest_s = self._durable_at - time.monotonic()
+        if rest_s <= 0:
+            self._make_start_durable()
+            return 0.0
+        return min(rest_s, self._limits.pause_s())
 
     def _learn_from_runner(self) -> None:
         self._runner.hear()
@@ -228,7 +240,6 @@ def serve(launcher: socket.socket, runner_pid: int, runner: socket.socket) -> No
         return
     _answer(launcher, {"op": "spawned"})
     launcher.close()
-    guard.make_start_durable()
     guard.watch()
     guard.record_exit()
 

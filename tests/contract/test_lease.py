@@ -22,7 +22,7 @@ from sqlalchemy import update
 from minisched.domain.errors import LeaseLost
 from minisched.domain.lease import Holder, LeaseWatch, Sighting
 from minisched.domain.pipeline import Deployment
-from minisched.domain.run import ProcessIdentity, Run
+from minisched.domain.run import ProcessIdentity, Run, Spawned
 from minisched.store import migrations
 from minisched.store.deployments import SqlDeploymentStore
 from minisched.store.engine import Database, open_database
@@ -151,7 +151,7 @@ def test_every_write_of_who_lost_it_is_kept_out(servers: tuple[Server, Server]) 
         lambda: one.runs.enqueue(a_run(2)),
         lambda: one.runs.enqueue(a_run(2), idempotency_key="again"),
         lambda: one.runs.claim(slots=9),
-        lambda: one.runs.mark_spawned(running.id, process=PROCESS, runtime="main"),
+        lambda: one.runs.mark_spawned(running.id, Spawned(PROCESS, "main")),
         lambda: one.runs.finish(running.id, SUCCESS, ended_at=EPOCH),
         lambda: one.runs.request_stop([running.id, queued.id], a_stop(), STOPPED),
         lambda: one.runs.prune(ended_before=EPOCH, limit=9),

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from minisched.domain.errors import DuplicateRun, IllegalTransition, RunNotFound
-from minisched.domain.run import Run, RunKind, RunReason, RunState
+from minisched.domain.run import Run, RunKind, RunReason, RunState, Spawned
 from minisched.ports import RunQuery
 from tests.store_kinds import (
     EPOCH,
@@ -149,16 +149,24 @@ def test_a_claim_for_some_runtimes_leaves_the_runs_of_others(stores: Stores) -> 
 def test_the_process_is_remembered_while_the_run_is_running(stores: Stores) -> None:
     run = stores.runs.enqueue(a_run())
     with pytest.raises(IllegalTransition):
-        stores.runs.mark_spawned(run.id, process=PROCESS, runtime="main")
+        stores.runs.mark_spawned(run.id, Spawned(PROCESS, "main"))
     _claimed(stores)
-    stores.runs.mark_spawned(run.id, process=PROCESS, runtime="main")
+    stores.runs.mark_spawned(run.id, Spawned(PROCESS, "main"))
     spawned = stores.runs.get(run.id)
     assert (spawned.process, spawned.runtime) == (PROCESS, "main")
     stores.runs.finish(run.id, SUCCESS, ended_at=EPOCH)
     with pytest.raises(IllegalTransition):
-        stores.runs.mark_spawned(run.id, process=PROCESS, runtime="main")
+        stores.runs.mark_spawned(run.id, Spawned(PROCESS, "main"))
     with pytest.raises(RunNotFound):
-        stores.runs.mark_spawned(str(uuid4()), process=PROCESS, runtime="main")
+        stores.runs.mark_spawned(str(uuid4()), Spawned(PROCESS, "main"))
+
+
+def test_the_process_of_a_run_that_was_over_at_once_is_remembered_with_its_end(stores: Stores) -> None:
+    run = stores.runs.enqueue(a_run())
+    stores.runs.claim(slots=1)
+    stores.runs.finish(run.id, SUCCESS, ended_at=EPOCH, spawned=Spawned(PROCESS, "main"))
+    ended = stores.runs.get(run.id)
+    assert (ended.process, ended.runtime, ended.state) == (PROCESS, "main", RunState.SUCCESS)
 
 
 def test_finish_writes_the_outcome(stores: Stores) -> None:

@@ -13,7 +13,7 @@ import pytest
 from minisched.domain.instant import to_ms
 from minisched.domain.outcome import outcome
 from minisched.domain.pipeline import Document
-from minisched.domain.run import ProcessIdentity, RunReason, RunState
+from minisched.domain.run import ProcessIdentity, RunReason, RunState, Spawned
 from minisched.ports import RuntimeStatus
 from tests.api_worlds import World, in_process
 from tests.contract.conftest import api_of
@@ -56,7 +56,7 @@ def test_a_run_is_told_from_its_queue_to_its_end(world: World, api: Api) -> None
 
     world.stores.clock.advance(3)
     world.executor.start()
-    world.stores.runs.mark_spawned(run_id, process=ProcessIdentity(7, 8, "boot"), runtime="main")
+    world.stores.runs.mark_spawned(run_id, Spawned(ProcessIdentity(7, 8, "boot"), "main"))
     world.executor.counters[run_id] = [{"name": "Mysql", "records": 12}]
     running = run_of(world, run_id)
     assert (running["state"], running["runtime"]) == ("running", "main")

@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 )
 
 from minisched.domain.errors import MinischedError
-from minisched.domain.run import ALLOWED_TRANSITIONS, TERMINAL_STATES, Run, RunKind, RunReason, RunState
+from minisched.domain.run import ALLOWED_TRANSITIONS, TERMINAL_STATES, Run, RunKind, RunReason, RunState, Spawned
 from minisched.ports import RunQuery
 from tests.fakes_store import MemoryStores
 from tests.store_kinds import EPOCH, PROCESS, SUCCESS, Stores, a_run, a_stop, sql_stores
@@ -104,7 +104,7 @@ class RunHistories(RuleBasedStateMachine):
 
     @rule(run_id=runs)
     def mark_spawned(self, run_id: str) -> None:
-        self.both("mark_spawned", run_id, process=PROCESS, runtime="main")
+        self.both("mark_spawned", run_id, Spawned(PROCESS, "main"))
 
     @rule(chosen=st.lists(runs, max_size=3), by=st.sampled_from(["ann", "bob"]))
     def request_stop(self, chosen: list[str], by: str) -> None:

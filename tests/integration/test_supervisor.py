@@ -43,7 +43,7 @@ def kill_guard(node: SupervisedNode, run_id: str) -> None:
 def stop(node: SupervisedNode, run: Run) -> None:
     wish = StopRequest(at=datetime.now(UTC), by="ada", why="enough")
     node.runs.request_stop([run.id], wish, stopped_in_queue(wish))
-    node.supervisor.wake()
+    node.supervisor.heed_stops()
 
 
 def running(node: SupervisedNode, run: Run) -> dict[str, int]:
