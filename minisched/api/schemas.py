@@ -295,6 +295,8 @@ def check_json_body(document: Document) -> Document:
 
 def invalid(error: ValidationError) -> InvalidInput:
     problems = error.errors(include_url=False, include_input=False, include_context=False)
+    # A name that is wrong explains the one that is missing.
+    problems.sort(key=lambda problem: problem["type"] != "extra_forbidden")
     shown = [_problem(problem["loc"], problem["type"], problem["msg"]) for problem in problems[:_ERRORS_SHOWN]]
     if len(problems) > len(shown):
         shown.append(f"and {len(problems) - len(shown)} more")

@@ -17,8 +17,8 @@ from minisched.domain.instant import to_ms
 from minisched.domain.pipeline import Document, Pipeline
 from minisched.domain.progress import DISCOVERY, OperationTotals, final_update, is_final
 from minisched.domain.run import Run
-from minisched.observability import redact
 from minisched.operations.editing import PipelineEditor, is_uuid
+from minisched.operations.told import cleaned
 from minisched.ports import Clock, RunStore
 
 MOST_RUNS = 1_000
@@ -100,10 +100,11 @@ class Progress:
 
         Raises PipelineNotFound, NotFound when `run_id` is not a UUID, InvalidInput for a huge update.
         """
-        text = redact(json.dumps({**update, "runId": run_id.lower()}))
-        if len(text) > LARGEST_UPDATE:
+        size = len(json.dumps(update))
+        if size > LARGEST_UPDATE:
             raise InvalidInput(f"is larger than {LARGEST_UPDATE} bytes", field="progress")
-        self._note(self._pipeline(fqn, run_id), run_id.lower(), json.loads(text), len(text))
+        pipeline = self._pipeline(fqn, run_id)
+        self._note(pipeline, run_id.lower(), {**cleaned(update), "runId": run_id.lower()}, size)
 
     def add_metrics(self, fqn: str, run_id: str, metrics: Iterable[Document]) -> None:
         """Add to what the operations of a run cost so far. Raises PipelineNotFound, NotFound as `put` does."""
@@ -111,7 +112,7 @@ class Progress:
         with self._guard:
             tracked = self._of(pipeline, run_id.lower())
             tracked.totals = tracked.totals or OperationTotals()
-            tracked.totals.add(metrics)
+            tracked.totals.add({**metric, **_kind(metric)} for metric in metrics)
 
     def latest(self, fqn: str, run_id: str) -> Document | None:
         """The newest update of a run, or None. Raises PipelineNotFound, NotFound as `put` does."""
@@ -231,3 +232,8 @@ class Progress:
         while len(self._tracked) > MOST_RUNS or (self._bytes > MOST_BYTES and len(self._tracked) > 1):
             _, oldest = self._tracked.popitem(last=False)
             self._bytes -= oldest.size
+
+
+def _kind(metric: Document) -> Document:
+    """What of an operation is shown."""
+    return {field: cleaned(metric[field]) for field in ("category", "operation", "entityType") if field in metric}

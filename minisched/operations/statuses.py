@@ -11,6 +11,7 @@ from minisched.domain.pipeline import Document, Pipeline
 from minisched.domain.pipeline_status import corrected, is_active, newest_first, of_run
 from minisched.domain.run import Run, RunState
 from minisched.operations.editing import PipelineEditor
+from minisched.operations.told import cleaned
 from minisched.ports import Clock, PipelineServiceClient, PipelineStatusStore, RunQuery, RunStore
 
 DEFAULT_LIMIT = 5
@@ -69,10 +70,13 @@ class Statuses:
         self._queued_timeout_ms = queued_timeout_s * 1000
 
     def put(self, fqn: str, status: Document) -> StatusChange:
-        """Insert or replace, as a whole, the row of `status["runId"]`. Raises PipelineNotFound."""
+        """Insert or replace, as a whole, the row of `status["runId"]`, without the secrets that we know.
+
+        Raises PipelineNotFound.
+        """
         pipeline = self._editor.get_by_fqn(fqn, include="all")
         now = to_ms(self._clock.now())
-        status = {**status, "timestamp": status.get("timestamp") or status.get("startDate") or now}
+        status = {**cleaned(status), "timestamp": status.get("timestamp") or status.get("startDate") or now}
         return StatusChange(pipeline, self._store.put(pipeline.fqn, status), status, now)
 
     def note_queued(self, pipeline: Pipeline, run_id: str) -> None:

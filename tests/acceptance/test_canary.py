@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
 
@@ -45,6 +46,7 @@ class Planted:
         self._plant_service()
         application = self._application(then_hang=False)
         self._tell(application, appConfigOverride={"password": CANARIES["override"]})
+        self._tell_from_elsewhere(application)
         self._tell(self._by_plugin(self.sandbox_token))
         self._tell(self._by_plugin(CANARIES["token"]))
         self.going_on = self.server.trigger(self._application(then_hang=True))
@@ -90,6 +92,37 @@ class Planted:
         run = self.server.ended(run_id)
         assert run["state"] == "failed"
         self.runs.append(run_id)
+
+    def _tell_from_elsewhere(self, pipeline: dict[str, Any]) -> None:
+        """What a workflow of the same pipeline sends that somebody else has started."""
+        fqn, self.elsewhere = quote(pipeline["fullyQualifiedName"], safe=""), str(uuid4())
+        everything = "I know " + " ".join(CANARIES[kind] for kind in ("app", "private", "settings"))
+        update = {"runId": self.elsewhere, "timestamp": 1, "updateType": "ERROR", "message": everything}
+        metrics = [{"category": everything, "operation": "SELECT", "timestamp": 1, "errorMessage": everything}]
+        failure = {"name": everything, "error": everything, "stackTrace": everything}
+        status = {"runId": self.elsewhere, "pipelineState": "failed", "timestamp": 1}
+        http, run = self.server.http, f"{fqn}/{self.elsewhere}"
+        answers = [
+            http.post(f"{PIPELINES}/logs/{run}", json=f"{everything}\n"),
+            http.post(f"{PIPELINES}/logs/{run}/close"),
+            http.put(f"{PIPELINES}/progress/{run}", json=update),
+            http.put(
+                f"{PIPELINES}/{fqn}/pipelineStatus",
+                json=status | {"status": [{"name": "x", "failures": [failure]}]},
+            ),
+            http.post(
+                f"{PIPELINES}/metrics/{fqn}/{self.runs[0]}",
+                json={"runId": self.runs[0], "stepName": "x", "metrics": metrics},
+            ),
+        ]
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 201, 200]
+        self.told_elsewhere = [
+            f"{PIPELINES}/logs/{run}",
+            f"{PIPELINES}/logs/{fqn}/stream/{self.elsewhere}",
+            f"{PIPELINES}/progress/{run}",
+            f"{PIPELINES}/progress/{fqn}/stream/{self.elsewhere}",
+            f"{PIPELINES}/{fqn}/pipelineStatus/{self.elsewhere}",
+        ]
 
     def told(self, run_id: str) -> bytes:
         return (self.server.run_dir(run_id) / protocol.LOG_FILE).read_bytes()
@@ -169,13 +202,19 @@ def test_no_answer_has_one(planted: Planted) -> None:
             f"{PIPELINES}/{pipeline['id']}/versions",
             f"{PIPELINES}/logs/{pipeline['id']}/last",
             f"{PIPELINES}/logs/{pipeline['id']}/last/download",
+            f"{PIPELINES}/logs/{fqn}",
             f"{PIPELINES}/{fqn}/pipelineStatus?startTs=0&endTs=9999999999999",
         ]
     for run_id in (*planted.runs, planted.going_on):
         paths += [f"{RUNS}/{run_id}", f"{RUNS}/{run_id}/log"]
     for run_id in planted.runs:
         paths.append(f"{RUNS}/{run_id}/log/stream")
+    paths += planted.told_elsewhere
+    run = server.run(planted.runs[0])
+    own = f"{quote(run['pipelineFqn'], safe='')}"
+    paths += [f"{PIPELINES}/logs/{own}/{run['id']}", f"{PIPELINES}/logs/{own}/stream/{run['id']}"]
     answers = {path: server.http.get(path) for path in paths}
+    assert all("I know *********" in answers[path].text for path in planted.told_elsewhere)
     assert {path: answer.status_code for path, answer in answers.items() if answer.status_code != 200} == {}
     for name in {server.run(run_id)["pipelineName"] for run_id in planted.runs}:
         answers[f"last_dag_logs of {name}"] = planted.java.get(f"last_dag_logs?dag_id={name}&task_id=x")

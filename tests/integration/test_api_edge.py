@@ -100,6 +100,18 @@ def test_too_large_a_body_is_refused(world: World, method: str) -> None:
     refused(world.http.request(method, PIPELINES, content=chunks()), 413, "too large")
 
 
+def test_too_large_a_body_is_refused_by_every_route(world: World) -> None:
+    described = world.http.get("/schema/openapi.json").json()["paths"]
+    taking = [
+        (method, path) for path, methods in described.items() for method in methods if "requestBody" in methods[method]
+    ]
+    assert len(taking) > 12
+    for method, path in taking:
+        answer = world.http.request(method.upper(), path, content=b'"' + b"x" * 20_000 + b'"')
+        assert answer.status_code == 413, (method, path)
+        assert "too large" in answer.json()["message"]
+
+
 @pytest.mark.parametrize("path", ["/health/live", PIPELINES, f"{PIPELINES}/nothing", "/nothing", "/schema"])
 def test_no_answer_is_cached_or_guessed_at(world: World, path: str) -> None:
     headers = world.http.get(path).headers
