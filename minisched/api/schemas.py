@@ -5,10 +5,20 @@ Values never appear in an error, for any of them may be a secret; the path of th
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal, TypeVar, get_args
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    RootModel,
+    ValidationError,
+    model_validator,
+)
 
 from minisched.api.json_values import check_json, check_name, check_text
 from minisched.domain.errors import InvalidInput
@@ -51,10 +61,17 @@ def _uuid(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(check_text)]
 Name = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(check_name)]
+
+
+def _whole(value: Any) -> Any:
+    """Workflows before 1.3 report fractions of a millisecond, which OpenMetadata cuts off."""
+    return int(value) if isinstance(value, float) and math.isfinite(value) else value
+
+
 ShortText = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(check_text)]
 Id = Annotated[str, AfterValidator(_uuid), Field(json_schema_extra={"format": "uuid"})]
 Count = Annotated[int, Field(ge=0, le=_LARGEST_INT)]
-Milliseconds = Annotated[int, Field(ge=0, le=_LATEST_MS)]
+Milliseconds = Annotated[int, Field(ge=0, le=_LATEST_MS), BeforeValidator(_whole)]
 JsonObject = Annotated[dict[str, Any], AfterValidator(check_json)]
 
 

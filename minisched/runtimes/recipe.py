@@ -24,9 +24,9 @@ _EXTRA = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _NO_DBT_PARSER = "dbt-core-experimental-parser; sys_platform == 'never'"
 # Releases ask for the certificates of the very day they were made, which an index may not have yet.
 _ANY_RECENT_CERTIFICATES = "certifi>=2026.5"
-# Old lines import it under the name that it had, which its present releases do not have.
-_NO_RENAMED_PARSER = "collate-sqllineage; sys_platform == 'never'"
-_LAST_LINE_OF_OLD_PARSER: Line = (1, 1)
+# Old lines import it as `sqllineage`, which later releases do not have any more.
+_OLD_PARSER = "collate-sqllineage>=1.0.4,<1.3"
+_LAST_LINE_OF_OLD_PARSER: Line = (1, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +86,12 @@ def _version_of(version: str | None) -> tuple[Line, str]:
 
 
 def _overrides(line: Line) -> tuple[str, ...]:
-    own = (_NO_RENAMED_PARSER,) if line <= _LAST_LINE_OF_OLD_PARSER else ()
+    own = (_OLD_PARSER,) if line <= _LAST_LINE_OF_OLD_PARSER else ()
     return (_NO_DBT_PARSER, _ANY_RECENT_CERTIFICATES, *own)
 
 
 def _additions(line: Line) -> tuple[str, ...]:
     """Imported by the line, but not among its own requirements."""
-    if line <= _LAST_LINE_OF_OLD_PARSER:
-        return ("setuptools<81", "openmetadata-sqllineage")
     if line <= (1, 6):
         return ("setuptools<81",)  # pkg_resources, which later ones no longer have
     if line <= (1, 8):

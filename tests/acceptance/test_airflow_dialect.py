@@ -21,6 +21,7 @@ from tests.acceptance.catalog_server import CatalogServer
 from tests.acceptance.sources import Source, postgresql_shop
 from tests.airflow_java_client import JavaClient, deploy_payload
 from tests.databases import Server
+from tests.scripted_http import Asked, scripted_server
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.real_runtime, pytest.mark.external_service, pytest.mark.timeout(300)]
@@ -136,6 +137,55 @@ def test_a_metadata_pipeline_completes_and_its_rows_carry_our_run_id(openmetadat
     assert "Postgres" in page["ingestion_task"]
     assert shop.request["connection"]["config"]["authType"]["password"] not in page["ingestion_task"]
     assert openmetadata.token not in page["ingestion_task"]
+
+
+def test_the_packages_own_models_judge_at_deploy_without_a_network(openmetadata: OpenMetadata) -> None:
+    connection = openmetadata.connection() | {"hostPort": "http://192.0.2.1:8585/api"}
+    config = {"type": "DatabaseMetadata", "includeTables": "hunter22", "threads": "hunter22"}
+    payload = openmetadata.payload({"id": str(uuid4()), "name": "nowhere"}, openMetadataServerConnection=connection)
+    payload |= {"sourceConfig": {"config": config}, "loggerLevel": "hunter22"}
+    started = time.monotonic()
+    refused = openmetadata.java.post("deploy", payload)
+    assert time.monotonic() - started < 5
+    assert refused.status_code == 400
+    assert "hunter22" not in refused.text
+    assert [line.partition(":")[0] for line in refused.json()["error"].splitlines()] == [
+        "Invalid parameter value for 'includeTables' in 'sourceConfig.config'",
+        "Invalid parameter value for 'threads' in 'sourceConfig.config'",
+        "Invalid parameter value for 'loggerLevel'",
+    ]
+
+
+def test_what_a_newer_server_sends_is_left_out_named_and_kept(openmetadata: OpenMetadata, shop: Source) -> None:
+    payload = openmetadata.pipeline_of(shop) | {"fieldOfTomorrow": 1}
+    payload["sourceConfig"]["config"]["knobOfTomorrow"] = True
+    said = openmetadata.java.post("deploy", payload)
+    assert said.status_code == 200
+    assert said.json()["message"].endswith("does not know it: fieldOfTomorrow, sourceConfig.config.knobOfTomorrow")
+    run = openmetadata.catalog.ended(run_id := openmetadata.trigger(payload))
+    log = openmetadata.catalog.log(run_id)
+    assert run["state"] == "success", (run["message"], log[-4000:])
+    assert "sourceConfig.config.knobOfTomorrow" in log
+    listed = openmetadata.catalog.get("/minisched/deployments")["data"]
+    [kept] = [deployment for deployment in listed if deployment["id"] == payload["id"]]
+    assert kept["leftOut"] == ["fieldOfTomorrow", "sourceConfig.config.knobOfTomorrow"]
+
+
+def test_a_rotated_token_is_named_and_deploying_again_helps(openmetadata: OpenMetadata, shop: Source) -> None:
+    def refuse(asked: Asked) -> tuple[int, Document]:
+        known = asked.path.endswith("/system/version")
+        return (200, {"version": "2.0.7"}) if known else (401, {"code": 401, "message": "Expired token!"})
+
+    payload = openmetadata.pipeline_of(shop)
+    with scripted_server(refuse) as rotated:
+        stale = payload["openMetadataServerConnection"] | {"hostPort": f"{rotated.url}/api"}
+        assert openmetadata.java.post("deploy", payload | {"openMetadataServerConnection": stale}).status_code == 200
+        run = openmetadata.catalog.ended(openmetadata.trigger(payload))
+    assert run["state"] == "failed"
+    assert run["message"].startswith("the bot token was rejected by OpenMetadata at ")
+    assert run["hint"].startswith("Deploy the pipeline again")
+    assert openmetadata.java.post("deploy", payload).status_code == 200
+    assert openmetadata.catalog.ended(openmetadata.trigger(payload))["state"] == "success"
 
 
 def test_a_good_connection_is_successful(openmetadata: OpenMetadata, shop: Source) -> None:

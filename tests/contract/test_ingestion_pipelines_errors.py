@@ -202,3 +202,11 @@ def test_an_idempotency_key_has_a_sensible_length(api: Api) -> None:
     pipeline = api.deployed()
     path = f"/api/v1/services/ingestionPipelines/trigger/{pipeline['id']}"
     refused(api.http.post(path, headers={"Idempotency-Key": "x" * 257}), 400, "Idempotency-Key")
+
+
+def test_fractions_of_a_millisecond_as_old_workflows_report_them_are_cut_off(api: Api) -> None:
+    pipeline = api.created()
+    path = f"/{encoded(pipeline['fullyQualifiedName'])}/pipelineStatus"
+    status = a_status(endDate=1735689600123.75)
+    assert api.send("PUT", path, json.dumps(status).encode()).status_code == 201
+    assert api.get(f"{path}/{status['runId']}").json()["endDate"] == 1735689600123

@@ -47,7 +47,6 @@ def test_what_is_no_extra_is_refused(extra: str) -> None:
 @pytest.mark.parametrize(
     ("version", "additions"),
     [
-        ("1.1", ("setuptools<81", "openmetadata-sqllineage")),
         ("1.5.15.2", ("setuptools<81",)),
         ("1.6", ("setuptools<81",)),
         ("1.7", ("cachetools", "google-cloud-bigquery")),
@@ -68,6 +67,15 @@ def test_what_cannot_be_had_everywhere_is_overridden_on_every_line() -> None:
         overrides = recipe_for(version).overrides
         assert "dbt-core-experimental-parser; sys_platform == 'never'" in overrides
         assert "certifi>=2026.5" in overrides
+
+
+def test_old_lines_get_the_parser_under_the_name_that_they_import() -> None:
+    old = [
+        version
+        for version in ("1.1", "1.2", "1.3", "2.0")
+        if any("sqllineage" in o for o in recipe_for(version).overrides)
+    ]
+    assert old == ["1.1", "1.2"]
 
 
 @pytest.mark.parametrize(
