@@ -54,7 +54,7 @@ class OutboxOptions:
     first_delay_s: float
     max_delay_s: float
     max_age_s: float
-    poll_s: float = 1.0
+    poll_s: float = 2.0
 
 
 class OutboxSender:
