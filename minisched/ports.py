@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Protocol
 
 from minisched.domain.pipeline import Deployment, Document, Judgement, Pipeline, PipelineRef
+from minisched.domain.queueing import NO_LIMITS, Admission, ServiceLimits
 from minisched.domain.run import Outcome, Run, RunState, Spawned, StopRequest
 
 # --- the orchestrator -------------------------------------------------------------------------------------------------
@@ -240,12 +241,16 @@ class RunStore(Protocol):
 
     def search(self, query: RunQuery) -> list[Run]: ...
 
-    def claim(self, *, slots: int, runtimes: Sequence[str] = ()) -> Run | None:
+    def queue(self, *, limit: int) -> list[Run]:
+        """Queued runs in the order of claims: priority, enqueued_at, id."""
+
+    def claim(self, *, slots: int, runtimes: Sequence[str] = (), services: ServiceLimits = NO_LIMITS) -> Run | None:
         """Make the first claimable queued run `running` and return it, in one statement's worth of atomicity.
 
         Order: priority, enqueued_at, id. Not claimable: when `slots` runs are running in all; when its pipeline has
-        `max_active_runs` running; when a stop is requested; when `runtimes` are named and its `runtime` is not one
-        of them. None when there is none.
+        `max_active_runs` running; when its service has as many running as `services` says; before its
+        `not_before`; when a stop is requested; when `runtimes` are named and its `runtime` is not one of them. None
+        when there is none.
         """
 
     def mark_spawned(self, run_id: str, spawned: Spawned) -> None:
@@ -257,10 +262,19 @@ class RunStore(Protocol):
         The first wish stays. Returns the runs as they are now, unknown ids left out.
         """
 
-    def finish(self, run_id: str, outcome: Outcome, *, ended_at: datetime, spawned: Spawned | None = None) -> Run:
+    def finish(
+        self,
+        run_id: str,
+        outcome: Outcome,
+        *,
+        ended_at: datetime,
+        spawned: Spawned | None = None,
+        next_attempt: Run | None = None,
+    ) -> Run:
         """The one terminal transition, with its outbox row in the same transaction.
 
         `spawned` is what `mark_spawned` would have said of a run that ended before it was called.
+        `next_attempt` is enqueued in it too, unless a stop of this one is requested by now.
 
         Raises IllegalTransition when the run is terminal already, RunNotFound.
         """
@@ -370,6 +384,9 @@ class ReceivedLogs(Protocol):
 
 class Executor(Protocol):
     """Turns queued runs into processes and processes into terminal states."""
+
+    def admission(self) -> Admission:
+        """What it claims at present."""
 
     def wake(self) -> None:
         """Something was enqueued: look now rather than at the next poll."""

@@ -10,6 +10,7 @@ from typing import Any
 from minisched.domain.errors import EntityNotFound, MinischedError, NotFound
 from minisched.domain.outcome import outcome
 from minisched.domain.pipeline import NOT_JUDGED, Deployment, Document, Judgement, PipelineRef
+from minisched.domain.queueing import Admission
 from minisched.domain.run import Outcome, Run, RunReason, RunState
 from minisched.ports import ClientResponse, Clock, EntityRef, LogPage, RunOptions, RunQuery, RunStore, RuntimeStatus
 
@@ -162,6 +163,9 @@ class FakeExecutor:
 
     def heed_stops(self) -> None:
         self.wakes += 1
+
+    def admission(self) -> Admission:
+        return Admission(slots=1_000, runtimes=("default",))
 
     def start(self) -> Run:
         """The next queued run, running now."""

@@ -20,6 +20,7 @@ from minisched.domain.errors import (
 )
 from minisched.domain.instant import to_ms
 from minisched.domain.pipeline import Deployment, Document, Pipeline
+from minisched.domain.queueing import NO_LIMITS, ServiceLimits
 from minisched.domain.run import (
     ACTIVE_STATES,
     ALLOWED_TRANSITIONS,
@@ -119,19 +120,29 @@ class MemoryRunStore:
         found.sort(key=lambda run: (to_ms(run.enqueued_at), run.id), reverse=True)
         return found[: query.limit]
 
-    def claim(self, *, slots: int, runtimes: Sequence[str] = ()) -> Run | None:
+    def queue(self, *, limit: int) -> list[Run]:
+        with self._lock:
+            queued = [run for run in self._runs.values() if run.state == RunState.QUEUED]
+        return sorted(queued, key=lambda run: (run.priority, to_ms(run.enqueued_at), run.id))[:limit]
+
+    def claim(self, *, slots: int, runtimes: Sequence[str] = (), services: ServiceLimits = NO_LIMITS) -> Run | None:
         with self._lock:
             running = [run for run in self._runs.values() if run.state == RunState.RUNNING]
             if len(running) >= slots:
                 return None
-            claimable = [run for run in self._runs.values() if self._is_claimable(run, running, runtimes)]
+            claimable = [run for run in self._runs.values() if self._is_claimable(run, running, runtimes, services)]
             if not claimable:
                 return None
             first = min(claimable, key=lambda run: (run.priority, to_ms(run.enqueued_at), run.id))
             return self._put(replace(first, state=RunState.RUNNING, started_at=self._clock.now()))
 
-    def _is_claimable(self, run: Run, running: list[Run], runtimes: Sequence[str]) -> bool:
+    def _is_claimable(self, run: Run, running: list[Run], runtimes: Sequence[str], services: ServiceLimits) -> bool:
         if run.state != RunState.QUEUED or run.stop is not None:
+            return False
+        if run.not_before is not None and run.not_before > self._clock.now():
+            return False
+        limit = services.limit(run.service_fqn)
+        if limit is not None and sum(other.service_fqn == run.service_fqn for other in running) >= limit:
             return False
         if runtimes and run.runtime is not None and run.runtime not in runtimes:
             return False
@@ -155,11 +166,21 @@ class MemoryRunStore:
         wished = self._put(replace(run, stop=run.stop or stop))
         return self._end(wished, outcome, stop.at) if run.state == RunState.QUEUED else wished
 
-    def finish(self, run_id: str, outcome: Outcome, *, ended_at: datetime, spawned: Spawned | None = None) -> Run:
+    def finish(
+        self,
+        run_id: str,
+        outcome: Outcome,
+        *,
+        ended_at: datetime,
+        spawned: Spawned | None = None,
+        next_attempt: Run | None = None,
+    ) -> Run:
         with self._lock:
             run = self.get(run_id)
             if outcome.state not in TERMINAL_STATES or outcome.state not in ALLOWED_TRANSITIONS[run.state]:
                 raise IllegalTransition
+            if next_attempt is not None and run.stop is None:
+                self._put(next_attempt)
             return self._end(_with_process(run, spawned) if spawned else run, outcome, ended_at)
 
     def _end(self, run: Run, outcome: Outcome, at: datetime) -> Run:

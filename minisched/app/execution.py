@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from minisched import __version__
+from minisched.domain.queueing import ServiceLimits
+from minisched.domain.retry import Backoff
 from minisched.domain.secrets import is_secret_key
 from minisched.executor.launcher_client import SpawnLimits
 from minisched.executor.launcher_start import LauncherOptions, RuntimeSpec
@@ -74,6 +76,8 @@ def supervisor_options(settings: Settings) -> SupervisorOptions:
         nice=executor.nice,
         open_files=executor.open_files,
         poll_s=executor.poll_s,
+        services=ServiceLimits(executor.max_runs_per_service, executor.max_runs_of_service),
+        backoff=Backoff(executor.retry_backoff == "exponential", executor.retry_max_delay_s),
     )
 
 

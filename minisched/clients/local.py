@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -35,7 +35,7 @@ from minisched.domain.pipeline import (
     clean_name,
     task_id,
 )
-from minisched.domain.run import ACTIVE_STATES, Run, RunKind, RunState, StopRequest
+from minisched.domain.run import ACTIVE_STATES, DEFAULT_RETRY_DELAY_S, Run, RunKind, RunState, StopRequest
 from minisched.domain.secrets import secret_values
 from minisched.domain.versions import Line, is_version, line_of
 from minisched.observability import remember_secrets
@@ -176,10 +176,7 @@ class LocalClient:
     def get_last_ingestion_logs(self, pipeline: PipelineRef, after: int | None, run_id: str | None = None) -> LogPage:
         deployment = self._deployed(pipeline)
         if run_id is None:
-            latest = self._runs.search(RunQuery(pipeline_id=deployment.id, limit=1))
-            if not latest:
-                raise RunNotFound(f"Pipeline {deployment.name} has no run yet")
-            run_id = latest[0].id
+            run_id = self._latest(deployment)
         return read_page(self._logs, run_id, task_id(deployment.pipeline_type), after)
 
     def kill_ingestion(self, pipeline: PipelineRef, *, run_id: str | None = None, by: str = "admin") -> ClientResponse:
@@ -294,19 +291,31 @@ class LocalClient:
         return deployment
 
     def _stop_all(self, deployment: Deployment, run_id: str | None, *, by: str, why: str) -> list[Run]:
+        """The runs that were ended, with the next attempts of those that failed in this very moment."""
+        ended: dict[str, Run] = {}
+        while active := [run.id for run in self._active(deployment) if _is_meant(run, run_id, ended)]:
+            stop = StopRequest(at=self._clock.now(), by=by, why=why)
+            runs = self._runs.request_stop(active, stop, stopped_in_queue(stop))
+            self._executor.heed_stops()
+            if not self._executor.await_end([run.id for run in runs], timeout_s=self._kill_patience_s):
+                raise OrchestratorUnavailable(
+                    f"Runs of {deployment.name} are being ended, but not all their processes are gone yet.",
+                    hint="The wish is recorded; ask again for the state of the runs.",
+                )
+            ended |= {run.id: run for run in runs}
+        return list(ended.values())
+
+    def _latest(self, deployment: Deployment) -> str:
+        """The run whose log is of interest: of an attempt that still waits, the one before. Raises RunNotFound."""
+        latest = self._runs.search(RunQuery(pipeline_id=deployment.id, limit=1))
+        if not latest:
+            raise RunNotFound(f"Pipeline {deployment.name} has no run yet")
+        [run] = latest
+        return run.retry_of if run.retry_of is not None and run.state is RunState.QUEUED else run.id
+
+    def _active(self, deployment: Deployment) -> list[Run]:
         query = RunQuery(pipeline_id=deployment.id, states=tuple(ACTIVE_STATES), limit=10_000)
-        active = [run.id for run in self._runs.search(query) if run_id in (None, run.id)]
-        if not active:
-            return []
-        stop = StopRequest(at=self._clock.now(), by=by, why=why)
-        runs = self._runs.request_stop(active, stop, stopped_in_queue(stop))
-        self._executor.heed_stops()
-        if not self._executor.await_end([run.id for run in runs], timeout_s=self._kill_patience_s):
-            raise OrchestratorUnavailable(
-                f"Runs of {deployment.name} are being ended, but not all their processes are gone yet.",
-                hint="The wish is recorded; ask again for the state of the runs.",
-            )
-        return runs
+        return self._runs.search(query)
 
     def _said(self, message: str, *, run_id: str | None = None) -> ClientResponse:
         version = next((status.version for status in self._health.statuses() if status.version), None)
@@ -343,12 +352,24 @@ def new_run(
         kind=kind,
         enqueued_at=clock.now(),
         scheduled_for=scheduled_for,
+        retries=_count(limits.get("retries"), 0),
+        retry_delay_s=_count(limits.get("retryDelay"), DEFAULT_RETRY_DELAY_S),
         max_active_runs=max(1, int(limits.get("maxActiveRuns") or 1)),
         timeout_s=limits.get("workflowTimeout") or None,
         requested_by=requested_by,
         runtime=runtime,
         overrides=overrides or {},
     )
+
+
+def _is_meant(run: Run, run_id: str | None, ended: Collection[str]) -> bool:
+    """Whether a kill of all runs, or of this one, means this run: what is triggered after it began is left alone."""
+    return run.retry_of in ended if ended else run_id in (None, run.id)
+
+
+def _count(value: object, default: int) -> int:
+    """What a document says, which may be anything that a caller of the plugin's dialect has sent."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else default
 
 
 def _uuid(text: str) -> str:

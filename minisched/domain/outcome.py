@@ -24,11 +24,16 @@ HINTS: dict[RunReason, str] = {
     RunReason.DISK_FULL: "Free space on the disk of the data directory, then trigger the pipeline again.",
     RunReason.ABANDONED: "Trigger the pipeline again; if it happens often, see the launcher's log.",
     RunReason.SPAWN_FAILED: "See the launcher's log; `minisched runtime inspect` checks the runtime.",
+    RunReason.INVALID_CONFIG: "Correct the pipeline or its service connection, and deploy again.",
     RunReason.IMPORT_FAILED: "`minisched runtime inspect` says what cannot be imported; create the runtime again.",
 }
 
 # What a runner leaves with when neither a file nor its guard took its result (worker/protocol.py).
 EXIT_NO_RESULT = 74
+# Errors of the ingestion package, and of ours, which say that the configuration is wrong and not the world.
+_CONFIG_ERRORS = frozenset(
+    {"CannotRun", "ParsingConfigurationError", "ValidationError", "InvalidWorkflowException", "UnsupportedKind"}
+)
 # How Python words a full disk or an exhausted quota of this machine; a source's own words for it look different.
 _DISK_FULL = re.compile(r"\[Errno (28|122)\]")
 
@@ -156,6 +161,8 @@ def _error_reason(result: Document, error: Document) -> RunReason:
         return RunReason.DISK_FULL
     if result.get("stage") == "prepare" and error.get("type") in ("ImportError", "ModuleNotFoundError"):
         return RunReason.IMPORT_FAILED
+    if result.get("stage") in ("prepare", "create") and error.get("type") in _CONFIG_ERRORS:
+        return RunReason.INVALID_CONFIG
     return RunReason.ERROR
 
 

@@ -48,6 +48,7 @@ class RunReason(StrEnum):
     ABANDONED = "abandoned"
     SPAWN_FAILED = "spawn_failed"
     IMPORT_FAILED = "import_failed"
+    INVALID_CONFIG = "invalid_config"
 
 
 class RunKind(StrEnum):
@@ -71,6 +72,10 @@ PRIORITY_OF_KIND = {
     RunKind.SCHEDULED: Priority.SCHEDULED,
     RunKind.BACKFILL: Priority.BACKFILL,
 }
+
+
+# OpenMetadata's default for airflowConfig.retryDelay.
+DEFAULT_RETRY_DELAY_S = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,11 @@ class StopRequest:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One execution of a pipeline. Times are aware UTC datetimes; `id` is OpenMetadata's runId, minted by us."""
+    """One execution of a pipeline. Times are aware UTC datetimes; `id` is OpenMetadata's runId, minted by us.
+
+    It is not claimed before `not_before`. `retries` further attempts may follow the first, `retry_delay_s` after the
+    end of the one that failed; `attempt` counts from 1, and `retry_of` is the attempt before.
+    """
 
     id: str
     pipeline_id: str
@@ -120,8 +129,11 @@ class Run:
     ended_at: datetime | None = None
     reason: RunReason | None = None
     message: str | None = None
+    not_before: datetime | None = None
     attempt: int = 1
     retry_of: str | None = None
+    retries: int = 0
+    retry_delay_s: int = DEFAULT_RETRY_DELAY_S
     max_active_runs: int = 1
     timeout_s: int | None = None
     requested_by: str = "scheduler"
@@ -133,7 +145,7 @@ class Run:
     evidence: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for moment in (self.enqueued_at, self.scheduled_for, self.started_at, self.ended_at):
+        for moment in (self.enqueued_at, self.scheduled_for, self.started_at, self.ended_at, self.not_before):
             if moment is not None:
                 require_utc(moment)
 

@@ -47,7 +47,8 @@ class Handovers:
 
     def take_back(self, run: Run) -> None:
         """The attempt did not come to anything that it could be judged by."""
-        self._waiting[run.id].attempts -= 1
+        if (waiting := self._waiting.get(run.id)) is not None:
+            waiting.attempts -= 1
 
     def drop(self, run_id: str) -> None:
         self._waiting.pop(run_id, None)

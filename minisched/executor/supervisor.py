@@ -9,19 +9,24 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from uuid import uuid4
 
 import structlog
 
 from minisched import failpoints
 from minisched.domain.errors import (
     IllegalTransition,
+    InvalidInput,
     MinischedError,
+    NotFound,
     OrchestratorUnavailable,
     RunNotFound,
     StoreUnavailable,
 )
 from minisched.domain.outcome import outcome, stopped_in_queue
 from minisched.domain.pipeline import Document
+from minisched.domain.queueing import NO_LIMITS, Admission, ServiceLimits
+from minisched.domain.retry import CONSTANT, Backoff, next_attempt
 from minisched.domain.run import Outcome, ProcessIdentity, Run, RunReason, RunState, Spawned, StopRequest
 from minisched.executor import processes
 from minisched.executor.handovers import ATTEMPTS, Handovers
@@ -60,6 +65,8 @@ class SupervisorOptions:
     nice: int = 0
     open_files: int | None = None
     poll_s: float = 1.0
+    services: ServiceLimits = NO_LIMITS
+    backoff: Backoff = CONSTANT
 
     def limits_of(self, run: Run) -> SpawnLimits:
         return SpawnLimits(
@@ -126,6 +133,10 @@ class Supervisor:
     def heed_stops(self) -> None:
         self._stop_asked = True
         os.eventfd_write(self._wake_fd, 1)
+
+    def admission(self) -> Admission:
+        options = self.options
+        return Admission(options.slots, options.services, tuple(self._launchers.able()), self._draining)
 
     def drain(self) -> None:
         """Claim no further runs."""
@@ -225,7 +236,8 @@ class Supervisor:
     def _claim_all(self) -> None:
         while self.running() < self.options.slots:
             able = self._launchers.able()
-            claimed = self._runs.claim(slots=self.options.slots, runtimes=able) if able else None
+            options = self.options
+            claimed = self._runs.claim(slots=options.slots, runtimes=able, services=options.services) if able else None
             if claimed is None:
                 break
             self._spawn(claimed)
@@ -267,8 +279,7 @@ class Supervisor:
             launcher.lost(str(error))
             self._adopt(run)
         except (MinischedError, OSError) as error:
-            reason = RunReason.DISK_FULL if _is_full(error) else RunReason.SPAWN_FAILED
-            self._finish(run, outcome(RunState.FAILED, reason, f"The run could not be started: {error}"))
+            self._finish(run, outcome(RunState.FAILED, _reason(error), f"The run could not be started: {error}"))
         else:
             self._watch(run, guard, Spawned(guard, name))
             failpoints.reach("after_spawn")
@@ -380,8 +391,10 @@ class Supervisor:
                 watched.unmarked = None
 
     def _finish(self, run: Run, decided: Outcome, spawned: Spawned | None = None) -> None:
+        ended_at = self._clock.now()
+        again = next_attempt(run, decided, run_id=str(uuid4()), ended_at=ended_at, backoff=self.options.backoff)
         try:
-            finished = self._runs.finish(run.id, decided, ended_at=self._clock.now(), spawned=spawned)
+            finished = self._runs.finish(run.id, decided, ended_at=ended_at, spawned=spawned, next_attempt=again)
         except (IllegalTransition, RunNotFound):
             self._unspawned.drop(run.id)
             log.warning("run.finished_already", run_id=run.id)
@@ -395,6 +408,7 @@ class Supervisor:
             state=decided.state.value,
             reason=decided.reason.value,
             message=decided.message,
+            next_attempt=again.id if again else None,
         )
         with self._ended:
             self._ended.notify_all()
@@ -405,6 +419,13 @@ class Supervisor:
             return self._runs.get(run_id).is_terminal
         except RunNotFound:
             return True
+
+
+def _reason(error: Exception) -> RunReason:
+    """Why a run could not be started."""
+    if _is_full(error):
+        return RunReason.DISK_FULL
+    return RunReason.INVALID_CONFIG if isinstance(error, InvalidInput | NotFound) else RunReason.SPAWN_FAILED
 
 
 def _is_full(error: Exception) -> bool:

@@ -187,6 +187,23 @@ class ExecutorSettings(Section):
     """How runs are executed."""
 
     slots: int = Field(default=4, ge=1, le=256, description="Runs at the same time.")
+    max_runs_per_service: int | None = Field(
+        default=None, ge=1, description="Runs of one service at the same time, whatever its pipelines; null: no limit."
+    )
+    max_runs_of_service: dict[str, Annotated[int, Field(ge=1)]] = Field(
+        default_factory=dict,
+        description="Runs at the same time by the FQN of a service, instead of executor.max_runs_per_service.",
+    )
+    retry_backoff: Literal["constant", "exponential"] = Field(
+        default="constant",
+        description=(
+            "How airflowConfig.retryDelay grows from attempt to attempt: constant (not at all) or exponential (doubled "
+            "each time)."
+        ),
+    )
+    retry_max_delay_s: _Positive = Field(
+        default=3600.0, description="Longest pause in seconds to which an exponential retry_backoff grows."
+    )
     stop_grace_s: _NotNegative = Field(
         default=10.0, description="Seconds between SIGTERM and SIGKILL when a run is stopped."
     )

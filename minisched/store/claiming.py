@@ -1,36 +1,40 @@
 """Which queued run is next: the conditions of `RunStore.claim` as SQL.
 
-Two short reads of one index, whatever the length of the queue: how many runs of which pipelines are running (at most as
-many rows as there are slots), then the first queued run that none of these counts blocks.
+Two short reads of one index, whatever the length of the queue: how many runs of which pipelines and services are
+running (at most as many rows as there are slots), then the first queued run that is due and that none of these blocks.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
 
+from minisched.domain.queueing import ServiceLimits
 from minisched.domain.run import RunState
+from minisched.store.run_rows import service_hash
 from minisched.store.tables import runs
 
 _RUNNING = (
-    select(runs.c.pipeline_id, func.count().label("running"))
+    select(runs.c.pipeline_id, runs.c.service_hash, func.count().label("running"))
     .where(runs.c.state == RunState.RUNNING.value)
-    .group_by(runs.c.pipeline_id)
+    .group_by(runs.c.pipeline_id, runs.c.service_hash)
 )
 
 
-def next_claimable(connection: Connection, *, slots: int, runtimes: Sequence[str]) -> Row[Any] | None:
+def next_claimable(
+    connection: Connection, *, slots: int, runtimes: Sequence[str], services: ServiceLimits, now_ms: int
+) -> Row[Any] | None:
     """The run to claim; None when every slot is taken or every queued run is held back."""
     running = connection.execute(_RUNNING).all()
     if sum(row.running for row in running) >= slots:
         return None
     statement = (
         select(runs)
-        .where(runs.c.state == RunState.QUEUED.value, runs.c.stop_at_ms.is_(None))
-        .where(*_within_limits(running), *_executable_by(runtimes))
+        .where(runs.c.state == RunState.QUEUED.value, runs.c.stop_at_ms.is_(None), _is_due(now_ms))
+        .where(*_within_limits(running), *_within_services(running, services), *_executable_by(runtimes))
         .order_by(runs.c.priority, runs.c.enqueued_ms, runs.c.id)
         .limit(1)
     )
@@ -39,13 +43,37 @@ def next_claimable(connection: Connection, *, slots: int, runtimes: Sequence[str
 
 def _within_limits(running: Sequence[Any]) -> list[ColumnElement[bool]]:
     """A pipeline with n runs running may start another where its limit is greater than n."""
-    pipelines_by_count: dict[int, list[str]] = defaultdict(list)
+    counts: Counter[str] = Counter()
     for row in running:
-        pipelines_by_count[row.running].append(row.pipeline_id)
+        counts[row.pipeline_id] += row.running
+    pipelines_by_count: dict[int, list[str]] = defaultdict(list)
+    for pipeline_id, count in counts.items():
+        pipelines_by_count[count].append(pipeline_id)
     return [
         or_(runs.c.pipeline_id.not_in(ids), runs.c.max_active_runs > count)
         for count, ids in sorted(pipelines_by_count.items())
     ]
+
+
+def _is_due(now_ms: int) -> ColumnElement[bool]:
+    return or_(runs.c.not_before_ms.is_(None), runs.c.not_before_ms <= now_ms)
+
+
+def _within_services(running: Sequence[Any], services: ServiceLimits) -> list[ColumnElement[bool]]:
+    """Runs of services that have as many running as they may have wait; those without a service do not."""
+    if services.most is None and not services.of:
+        return []
+    limits = {service_hash(fqn): limit for fqn, limit in services.of.items()}
+    counts: Counter[str] = Counter()
+    for row in running:
+        if row.service_hash is not None:
+            counts[row.service_hash] += row.running
+    full = [service for service, count in counts.items() if _is_full(count, limits.get(service, services.most))]
+    return [or_(runs.c.service_hash.is_(None), runs.c.service_hash.not_in(full))] if full else []
+
+
+def _is_full(count: int, limit: int | None) -> bool:
+    return limit is not None and count >= limit
 
 
 def _executable_by(runtimes: Sequence[str]) -> list[ColumnElement[bool]]:

@@ -58,9 +58,9 @@ def prefix_range(fqn: str) -> tuple[str, str]:
     return fqn + ".", fqn + "/"
 
 
-def bounded(number: int) -> int:
-    """The number, or the nearest one that fits into a BIGINT."""
-    return max(-_LARGEST, min(_LARGEST, number))
+def bounded(number: int, largest: int = _LARGEST) -> int:
+    """The number, or the nearest one that fits into a BIGINT, or whose size is at most `largest`."""
+    return max(-largest, min(largest, number))
 
 
 def text_at(document: Document, *path: str) -> str | None:

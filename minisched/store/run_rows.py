@@ -7,9 +7,21 @@ from typing import Any
 from sqlalchemy import Row
 
 from minisched.domain.instant import from_ms, to_ms
-from minisched.domain.run import Outcome, ProcessIdentity, Run, RunKind, RunReason, RunState, Spawned, StopRequest
+from minisched.domain.run import (
+    DEFAULT_RETRY_DELAY_S,
+    Outcome,
+    ProcessIdentity,
+    Run,
+    RunKind,
+    RunReason,
+    RunState,
+    Spawned,
+    StopRequest,
+)
 from minisched.store.columns import bounded, digest, dump, instant_or_none, load, ms_or_none, storable
 from minisched.store.secrets import SecretBox
+
+_INTEGER = 2**31 - 1
 
 
 def to_row(run: Run, box: SecretBox, *, idempotency_key: str | None) -> dict[str, Any]:
@@ -31,6 +43,10 @@ def to_row(run: Run, box: SecretBox, *, idempotency_key: str | None) -> dict[str
         "ended_ms": ms_or_none(run.ended_at),
         "attempt": run.attempt,
         "retry_of": run.retry_of,
+        "not_before_ms": ms_or_none(run.not_before),
+        "retries": bounded(run.retries, _INTEGER),
+        "retry_delay_s": bounded(run.retry_delay_s),
+        "service_hash": service_hash(run.service_fqn),
         "max_active_runs": run.max_active_runs,
         "timeout_s": None if run.timeout_s is None else bounded(run.timeout_s),
         "requested_by": storable(run.requested_by),
@@ -42,6 +58,11 @@ def to_row(run: Run, box: SecretBox, *, idempotency_key: str | None) -> dict[str
         **stop_columns(run.stop),
         **process_columns(run.process),
     }
+
+
+def service_hash(service_fqn: str) -> str | None:
+    """What claims compare instead of a name of any length."""
+    return digest(storable(service_fqn) or "") if service_fqn else None
 
 
 def stop_columns(stop: StopRequest | None) -> dict[str, Any]:
@@ -94,6 +115,9 @@ def from_row(row: Row[Any], box: SecretBox) -> Run:
         message=row.message,
         attempt=row.attempt,
         retry_of=row.retry_of,
+        not_before=instant_or_none(row.not_before_ms),
+        retries=row.retries or 0,
+        retry_delay_s=DEFAULT_RETRY_DELAY_S if row.retry_delay_s is None else row.retry_delay_s,
         max_active_runs=row.max_active_runs,
         timeout_s=row.timeout_s,
         requested_by=row.requested_by,

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, exists, func, insert,
 from minisched import failpoints
 from minisched.domain.errors import DuplicateRun, IllegalTransition, RunNotFound, StoreUnavailable
 from minisched.domain.instant import from_ms, to_ms
+from minisched.domain.queueing import NO_LIMITS, ServiceLimits
 from minisched.domain.run import (
     ACTIVE_STATES,
     ALLOWED_TRANSITIONS,
@@ -80,16 +81,33 @@ class SqlRunStore:
             rows = connection.execute(statement).all()
         return [from_row(row, self._box) for row in rows]
 
-    def claim(self, *, slots: int, runtimes: Sequence[str] = ()) -> Run | None:
+    def queue(self, *, limit: int) -> list[Run]:
+        statement = (
+            select(runs)
+            .where(runs.c.state == RunState.QUEUED.value)
+            .order_by(runs.c.priority, runs.c.enqueued_ms, runs.c.id)
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(statement).all()
+        return [from_row(row, self._box) for row in rows]
+
+    def claim(self, *, slots: int, runtimes: Sequence[str] = (), services: ServiceLimits = NO_LIMITS) -> Run | None:
         """As the port says; `runtimes` leaves out runs that were enqueued for another runtime."""
         # Lost with the power, it is found again: the run is queued, and its directory says whether it was started.
-        return self._database.transact(lambda connection: self._claim(connection, slots, runtimes), durable=False)
+        return self._database.transact(
+            lambda connection: self._claim(connection, slots, runtimes, services), durable=False
+        )
 
-    def _claim(self, connection: Connection, slots: int, runtimes: Sequence[str]) -> Run | None:
+    def _claim(
+        self, connection: Connection, slots: int, runtimes: Sequence[str], services: ServiceLimits
+    ) -> Run | None:
         self._database.serialize(connection, CLAIM_LOCK)
-        while (row := next_claimable(connection, slots=slots, runtimes=runtimes)) is not None:
+        now_ms = to_ms(self._clock.now())
+        while (
+            row := next_claimable(connection, slots=slots, runtimes=runtimes, services=services, now_ms=now_ms)
+        ) is not None:
             # Zero rows when a stop came between; then it is no longer claimable and the next one is.
-            now_ms = to_ms(self._clock.now())
             if connection.execute(_CLAIM, {"run_id": row.id, "now_ms": now_ms}).rowcount:
                 failpoints.reach("before_claim_commit")
                 return replace(from_row(row, self._box), state=RunState.RUNNING, started_at=from_ms(now_ms))
@@ -121,7 +139,15 @@ class SqlRunStore:
         failpoints.reach("before_stop_commit")
         return connection.execute(_BY_ID, {"run_id": run_id}).one_or_none()
 
-    def finish(self, run_id: str, outcome: Outcome, *, ended_at: datetime, spawned: Spawned | None = None) -> Run:
+    def finish(
+        self,
+        run_id: str,
+        outcome: Outcome,
+        *,
+        ended_at: datetime,
+        spawned: Spawned | None = None,
+        next_attempt: Run | None = None,
+    ) -> Run:
         """As the port says. When the database goes away during the commit, looks once whether it was done."""
         allowed = tuple(state for state in RunState if outcome.state in ALLOWED_TRANSITIONS[state])
         values = {**outcome_columns(outcome), **(spawned_columns(spawned) if spawned else {})}
@@ -129,8 +155,11 @@ class SqlRunStore:
         def finish(connection: Connection) -> Row[Any]:
             if outcome.state not in TERMINAL_STATES or not self._end(connection, run_id, allowed, values, ended_at):
                 self._refuse(connection, run_id, f"cannot become {outcome.state.value}")
+            row = connection.execute(_BY_ID, {"run_id": run_id}).one()
+            if next_attempt is not None and row.stop_at_ms is None:
+                connection.execute(insert(runs), to_row(next_attempt, self._box, idempotency_key=None))
             failpoints.reach("before_finish_commit")
-            return connection.execute(_BY_ID, {"run_id": run_id}).one()
+            return row
 
         try:
             return from_row(self._database.transact(finish), self._box)

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from minisched.domain.errors import DuplicateRun, IllegalTransition, RunNotFound
+from minisched.domain.queueing import ServiceLimits
 from minisched.domain.run import Run, RunKind, RunReason, RunState, Spawned
 from minisched.ports import RunQuery
 from tests.store_kinds import (
@@ -42,6 +43,9 @@ def test_an_enqueued_run_comes_back_whole(stores: Stores) -> None:
         max_active_runs=3,
         timeout_s=3600,
         requested_by="scheduler",
+        not_before=EPOCH + timedelta(seconds=7),
+        retries=3,
+        retry_delay_s=60,
         overrides={"appConfig": {"type": "x", "password": "s3cret", "n": [1, None]}},
     )
     assert stores.runs.enqueue(run) == run
@@ -144,6 +148,70 @@ def test_a_claim_for_some_runtimes_leaves_the_runs_of_others(stores: Stores) -> 
     anybody = stores.runs.enqueue(a_run(2))
     claimed = [stores.runs.claim(slots=9, runtimes=["new"]) for _ in range(3)]
     assert [run.id if run else None for run in claimed] == [mine.id, anybody.id, None]
+
+
+def test_a_run_is_not_claimed_before_its_instant(stores: Stores) -> None:
+    later = stores.runs.enqueue(a_run(0, not_before=stores.clock.now() + timedelta(seconds=10)))
+    other = stores.runs.enqueue(a_run(5))
+    assert _claimed(stores).id == other.id
+    stores.clock.advance(9.999)
+    assert stores.runs.claim(slots=9) is None
+    stores.clock.advance(0.001)
+    assert _claimed(stores).id == later.id
+
+
+def test_a_service_at_its_limit_lets_the_others_pass(stores: Stores) -> None:
+    shop = [stores.runs.enqueue(a_run(n, service_fqn="shop")) for n in range(3)]
+    stock = [stores.runs.enqueue(a_run(10 + n, service_fqn="stock")) for n in range(3)]
+    limits = ServiceLimits(most=1, of={"stock": 2})
+
+    def claimed() -> str | None:
+        run = stores.runs.claim(slots=9, services=limits)
+        return run.id if run else None
+
+    assert [claimed() for _ in range(4)] == [shop[0].id, stock[0].id, stock[1].id, None]
+    stores.runs.finish(shop[0].id, SUCCESS, ended_at=EPOCH)
+    assert [claimed() for _ in range(2)] == [shop[1].id, None]
+    assert stores.runs.claim(slots=9) is not None
+
+
+def test_runs_without_a_service_are_held_back_by_none(stores: Stores) -> None:
+    for n in range(3):
+        stores.runs.enqueue(a_run(n, service_fqn=""))
+    assert all(stores.runs.claim(slots=9, services=ServiceLimits(most=1, of={"": 1})) for _ in range(3))
+
+
+def test_the_queue_is_in_the_order_of_claims(stores: Stores) -> None:
+    runs = [
+        stores.runs.enqueue(a_run(9, kind=RunKind.BACKFILL)),
+        stores.runs.enqueue(a_run(5, kind=RunKind.SCHEDULED)),
+        stores.runs.enqueue(a_run(7)),
+        stores.runs.enqueue(a_run(6)),
+    ]
+    queue = [run.id for run in stores.runs.queue(limit=9)]
+    assert queue == [run.id for run in reversed(runs)]
+    assert [run.id for run in stores.runs.queue(limit=2)] == queue[:2]
+    assert [_claimed(stores).id for _ in runs] == queue
+    assert stores.runs.queue(limit=9) == []
+
+
+def test_the_next_attempt_is_written_with_the_end_of_the_one_before(stores: Stores) -> None:
+    run = stores.runs.enqueue(a_run(retries=1, overrides={"appConfig": {"password": "s3cret"}}))
+    _claimed(stores)
+    again = a_run(70, pipeline_id=run.pipeline_id, attempt=2, retry_of=run.id, overrides=run.overrides)
+    stores.runs.finish(run.id, FAILURE, ended_at=EPOCH, next_attempt=again)
+    assert stores.runs.get(again.id) == again
+    with pytest.raises(IllegalTransition):
+        stores.runs.finish(run.id, FAILURE, ended_at=EPOCH, next_attempt=a_run())
+    assert stores.runs.counts() == {RunState.QUEUED: 1, RunState.RUNNING: 0}
+
+
+def test_no_attempt_follows_a_run_that_somebody_has_stopped_meanwhile(stores: Stores) -> None:
+    run = stores.runs.enqueue(a_run(retries=1))
+    _claimed(stores)
+    stores.runs.request_stop([run.id], a_stop(), STOPPED)
+    stores.runs.finish(run.id, FAILURE, ended_at=EPOCH, next_attempt=a_run())
+    assert stores.runs.counts() == {RunState.QUEUED: 0, RunState.RUNNING: 0}
 
 
 def test_the_process_is_remembered_while_the_run_is_running(stores: Stores) -> None:

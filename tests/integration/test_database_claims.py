@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import insert
 
 from minisched.domain.errors import IllegalTransition
+from minisched.domain.queueing import ServiceLimits
 from minisched.domain.run import Run, RunState
 from minisched.ports import RunQuery
 from minisched.store.engine import open_database
@@ -22,6 +23,7 @@ from minisched.store.tables import runs as runs_table
 from tests.store_kinds import STOPPED, SUCCESS, Stores, a_run, a_stop, sql_stores
 
 RUNS, PIPELINES, SLOTS, PER_PIPELINE = 200, 7, 4, 2
+SERVICES, LIMITS = ["shop", "stock", ""], ServiceLimits(most=1, of={"stock": 2})
 
 
 class Watch:
@@ -31,7 +33,9 @@ class Watch:
         self.claims: Counter[str] = Counter()
         self.highest = 0
         self.highest_of_a_pipeline = 0
+        self.highest_of_a_service: Counter[str] = Counter()
         self._running: Counter[str] = Counter()
+        self._of_service: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def claimed(self, run: Run) -> None:
@@ -40,10 +44,13 @@ class Watch:
             self._running[run.pipeline_id] += 1
             self.highest = max(self.highest, self._running.total())
             self.highest_of_a_pipeline = max(self.highest_of_a_pipeline, *self._running.values())
+            self._of_service[run.service_fqn] += 1
+            self.highest_of_a_service |= self._of_service
 
     def ending(self, run: Run) -> None:
         with self._lock:
             self._running[run.pipeline_id] -= 1
+            self._of_service[run.service_fqn] -= 1
 
 
 def test_two_servers_claim_each_run_once_within_the_limits(database_url: str) -> None:
@@ -52,11 +59,14 @@ def test_two_servers_claim_each_run_once_within_the_limits(database_url: str) ->
     with ExitStack() as stack:
         servers = [stack.enter_context(sql_stores("sql", database_url)) for _ in range(2)]
         for n in range(RUNS):
-            servers[0].runs.enqueue(a_run(n, pipeline_id=pipelines[n % PIPELINES], max_active_runs=PER_PIPELINE))
+            pipeline_id, service = pipelines[n % PIPELINES], SERVICES[n % PIPELINES % len(SERVICES)]
+            servers[0].runs.enqueue(
+                a_run(n, pipeline_id=pipeline_id, max_active_runs=PER_PIPELINE, service_fqn=service)
+            )
 
         def work(server: Stores) -> None:
             while watch.claims.total() < RUNS:
-                run = server.runs.claim(slots=SLOTS)
+                run = server.runs.claim(slots=SLOTS, services=LIMITS)
                 if run is not None:
                     watch.claimed(run)
                     watch.ending(run)
@@ -67,6 +77,8 @@ def test_two_servers_claim_each_run_once_within_the_limits(database_url: str) ->
         assert len(watch.claims) == RUNS
         assert watch.highest <= SLOTS
         assert watch.highest_of_a_pipeline <= PER_PIPELINE
+        assert all(count <= (LIMITS.limit(name) or SLOTS) for name, count in watch.highest_of_a_service.items())
+        assert set(watch.highest_of_a_service) == set(SERVICES)
         assert len(servers[0].runs.search(RunQuery(states=[RunState.SUCCESS], limit=RUNS + 1))) == RUNS
         assert len(servers[1].outbox.pending(limit=RUNS + 1)) == RUNS
 

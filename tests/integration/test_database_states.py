@@ -25,12 +25,15 @@ from hypothesis.stateful import (
 )
 
 from minisched.domain.errors import MinischedError
+from minisched.domain.queueing import ServiceLimits
+from minisched.domain.retry import Backoff, next_attempt
 from minisched.domain.run import ALLOWED_TRANSITIONS, TERMINAL_STATES, Run, RunKind, RunReason, RunState, Spawned
 from minisched.ports import RunQuery
 from tests.fakes_store import MemoryStores
 from tests.store_kinds import EPOCH, PROCESS, SUCCESS, Stores, a_run, a_stop, sql_stores
 
 _PIPELINES = [str(UUID(int=n)) for n in range(3)]
+_SERVICES = ["shop", "shop", "stock"]
 _KEYS = [None, "a", "b"]
 
 
@@ -80,6 +83,10 @@ class RunHistories(RuleBasedStateMachine):
             kind=kind,
             scheduled_for=None if minute is None else EPOCH + timedelta(minutes=minute),
             max_active_runs=self.limits.setdefault(pipeline_id, limit),
+            service_fqn=_SERVICES[pipeline],
+            not_before=None if self.number % 3 else self.memory.clock.now() + timedelta(seconds=self.number % 7),
+            retries=self.number % 3,
+            retry_delay_s=self.number % 20,
         )
 
     @rule(
@@ -95,12 +102,25 @@ class RunHistories(RuleBasedStateMachine):
         stored = self.both("enqueue", run, idempotency_key=key)
         return multiple() if stored is None else stored.id
 
-    @rule(slots=st.integers(0, 3))
-    def claim(self, slots: int) -> None:
-        run = self.both("claim", slots=slots)
+    @rule(seconds=st.integers(1, 30))
+    def time_passes(self, seconds: int) -> None:
+        self.memory.clock.advance(seconds)
+        self.sql.clock.advance(seconds)
+
+    @rule(slots=st.integers(0, 3), of_a_service=st.none() | st.integers(1, 2), of_shop=st.integers(1, 2))
+    def claim(self, slots: int, of_a_service: int | None, of_shop: int) -> None:
+        services = ServiceLimits(of_a_service, {"shop": of_shop})
+        busy = self.busy_services()
+        run = self.both("claim", slots=slots, services=services)
         if run is not None:
             assert self.states[run.id] == RunState.QUEUED
             assert self.running() + 1 <= slots
+            assert run.not_before is None or run.not_before <= self.memory.clock.now()
+            limit = services.limit(run.service_fqn)
+            assert limit is None or busy[run.service_fqn] < limit
+
+    def busy_services(self) -> Counter[str]:
+        return Counter(run.service_fqn for run in self.memory.runs.search(RunQuery(states=[RunState.RUNNING])))
 
     @rule(run_id=runs)
     def mark_spawned(self, run_id: str) -> None:
@@ -110,9 +130,22 @@ class RunHistories(RuleBasedStateMachine):
     def request_stop(self, chosen: list[str], by: str) -> None:
         self.both("request_stop", chosen, a_stop(by), an_outcome(RunState.STOPPED))
 
-    @rule(run_id=runs, state=st.sampled_from(RunState))
-    def finish(self, run_id: str, state: RunState) -> None:
-        self.both("finish", run_id, an_outcome(state), ended_at=EPOCH + timedelta(seconds=self.number))
+    @rule(target=runs, run_id=runs, state=st.sampled_from(RunState))
+    def finish(self, run_id: str, state: RunState) -> Any:
+        run = self.both("get", run_id)
+        if run is None:
+            return multiple()
+        self.number += 1
+        ended_at, decided = EPOCH + timedelta(seconds=self.number), an_outcome(state)
+        again = next_attempt(
+            run, decided, run_id=str(UUID(int=self.number)), ended_at=ended_at, backoff=Backoff(exponential=True)
+        )
+        finished = self.both("finish", run_id, decided, ended_at=ended_at, next_attempt=again)
+        if again is None or finished is None or finished.stop is not None:
+            assert self.both("get", str(UUID(int=self.number))) is None
+            return multiple()
+        assert self.both("get", again.id) == again
+        return again.id
 
     @rule(limit=st.integers(1, 3))
     def deliver(self, limit: int) -> None:

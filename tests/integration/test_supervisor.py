@@ -252,5 +252,5 @@ def test_a_job_that_cannot_be_made_is_the_end_of_its_run(node: SupervisedNode) -
 
     node.job_of = gone
     run = node.ended(node.enqueue())
-    assert (run.state, run.reason) == (RunState.FAILED, RunReason.SPAWN_FAILED)
+    assert (run.state, run.reason) == (RunState.FAILED, RunReason.INVALID_CONFIG)
     assert "deleted meanwhile" in (run.message or "")

@@ -29,6 +29,8 @@ NO_SPACE = result("failed", error={"type": "OSError", "message": "[Errno 28] No 
 NO_SPACE_THERE = result(
     "failed", error={"type": "DiskFull", "message": "could not extend file: No space left on device"}
 )
+WRONG_CONFIG = result("failed", stage="create", error={"type": "ValidationError", "message": "hostPort: required"})
+LATE_VALIDATION = result("failed", stage="execute", error={"type": "ValidationError", "message": "a record"})
 CANNOT_IMPORT = result("failed", stage="prepare", error={"type": "ModuleNotFoundError", "message": "no metadata"})
 
 TABLE = [
@@ -39,6 +41,8 @@ TABLE = [
     (exit_record(exit_code=1), NO_SPACE, None, RunState.FAILED, RunReason.DISK_FULL),
     (exit_record(exit_code=1), NO_SPACE_THERE, None, RunState.FAILED, RunReason.ERROR),
     (exit_record(exit_code=1), CANNOT_IMPORT, None, RunState.FAILED, RunReason.IMPORT_FAILED),
+    (exit_record(exit_code=1), WRONG_CONFIG, None, RunState.FAILED, RunReason.INVALID_CONFIG),
+    (exit_record(exit_code=1), LATE_VALIDATION, None, RunState.FAILED, RunReason.ERROR),
     # It left with 0 and said nothing: that is no success.
     (exit_record(), None, None, RunState.FAILED, RunReason.ERROR),
     (exit_record(exit_code=3), None, None, RunState.FAILED, RunReason.ERROR),
