@@ -7,7 +7,7 @@ when what is behind it does not answer; other errors are named per method.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -15,6 +15,7 @@ from typing import Protocol
 from minisched.domain.pipeline import Deployment, Document, Judgement, Pipeline, PipelineRef
 from minisched.domain.queueing import NO_LIMITS, Admission, ServiceLimits
 from minisched.domain.run import Outcome, Run, RunState, Spawned, StopRequest
+from minisched.domain.tick import ScheduleVersion, Situation, Tick
 
 # --- the orchestrator -------------------------------------------------------------------------------------------------
 
@@ -198,23 +199,114 @@ class DeploymentStore(Protocol):
 
     def upsert(self, deployment: Deployment) -> bool:
         """Insert or replace by id; False when the stored one was the same already. Raises NameCollision when another
-        id uses the same clean name."""
+        id uses the same clean name.
+
+        A schedule that is new or changed, or enabled or disabled by this, is in force from `deployed_at` on.
+        """
 
     def get(self, pipeline_id: str) -> Deployment | None: ...
 
     def find(self, clean_name: str) -> Deployment | None:
         """By the id that callers of the plugin dialect use (contract §1.7)."""
 
-    def set_enabled(self, pipeline_id: str, *, enabled: bool) -> bool:
-        """False when there is no such deployment."""
+    def set_enabled(self, pipeline_id: str, *, enabled: bool, at: datetime) -> bool:
+        """From `at` on its schedule fires or not; False when there is no such deployment."""
 
-    def delete(self, pipeline_id: str) -> bool:
-        """False when there was none. Its runs stay in the history."""
+    def delete(self, pipeline_id: str, *, at: datetime) -> bool:
+        """From `at` on it has no schedule; False when there was none. Its runs and ticks stay in the history."""
 
     def all(self) -> list[Deployment]:
         """All, by FQN."""
 
     def count(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What was decided about one pipeline: `ticks` about its instants, and the `runs` of those that fire.
+
+    `version` is its schedule with `decided_until` as it is now.
+    """
+
+    version: ScheduleVersion
+    ticks: Sequence[Tick] = ()
+    runs: Sequence[Run] = ()
+
+
+# Decides about the open instants of a schedule: its ticks, oldest first, and the runs of those that fire; None when it
+# cannot, and then they stay open. The deployment has of its document only what a queued run needs. Must be quick: the
+# database waits meanwhile.
+Judge = Callable[[ScheduleVersion, Deployment, Situation], tuple[Sequence[Tick], Sequence[Run]] | None]
+
+
+class ScheduleStore(Protocol):
+    """Schedules in force, and how far their instants are decided (R2). Writes are durable when they return."""
+
+    def adopt(self, at: datetime) -> int:
+        """Begin to account, from `at` on, for deployments that have no schedule here; how many those were."""
+
+    def present(self, pipeline_ids: Sequence[str] | None = None) -> list[ScheduleVersion]:
+        """The schedules in force now, of all pipelines or of these."""
+
+    def decide(self, pipeline_ids: Sequence[str], *, until: datetime, judge: Judge) -> list[Settled]:
+        """Decide about the instants up to `until`: ticks, runs and `decided_until` in one transaction.
+
+        `judge` is asked about each of these pipelines that is not decided so far, under a lock, perhaps twice. Those
+        without a schedule in force are left out; those that were not decided come back without ticks. An instant that
+        has a run already (by a backfill) fires that one: no second run is made.
+        """
+
+    def enqueue(self, new: Sequence[Run]) -> list[Run]:
+        """Queue those of the runs whose pipeline has no run yet for their `scheduled_for`; returns them."""
+
+    def rewind(self, now: datetime) -> list[str]:
+        """After the clock was set back: reopen what was decided about instants after `now`, but for those that fired.
+
+        Returns the pipelines concerned.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """A time during which no scheduler was at work; `since` is None when none had been before."""
+
+    since: datetime | None
+    until: datetime | None
+
+
+class TickHistory(Protocol):
+    """What is known of past instants."""
+
+    def ticks(self, pipeline_id: str, *, limit: int, before: datetime | None = None) -> list[Tick]:
+        """Those that begin before an instant, newest first."""
+
+    def tick_about(self, pipeline_id: str, instant: datetime) -> Tick | None:
+        """The tick that holds this instant of the schedule, if there is one."""
+
+    def versions(self, pipeline_id: str) -> list[ScheduleVersion]:
+        """Every schedule that is known to have been in force, oldest first."""
+
+    def run_for(self, pipeline_id: str, instant: datetime) -> Run | None:
+        """The run whose `scheduled_for` this is."""
+
+    def absence(self, instant: datetime) -> Absence | None:
+        """The time without a scheduler that holds this instant; None when one was at work then."""
+
+    def usual_durations_s(self) -> dict[str, float]:
+        """Mean seconds of the successful runs of each pipeline that has any."""
+
+    def prune(self, *, before: datetime, limit: int) -> int:
+        """Delete ticks about instants before this, at most `limit`, and what else told of that time; how many."""
+
+
+class Watches(Protocol):
+    """The record of when a scheduler was at work."""
+
+    def begin(self, at: datetime) -> int:
+        """A new watch begins; its number."""
+
+    def extend(self, number: int, at: datetime) -> None:
+        """This watch has lasted until now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -426,11 +518,21 @@ class RuntimeHealth(Protocol):
 class Alarm(Protocol):
     """The alarm clock of schedules: kept equal to the deployments by whoever changes one."""
 
+    def settle(self, pipeline_id: str, at: datetime) -> None:
+        """Decide about every instant up to `at` by the schedule as it is: call it before that is changed."""
+
     def set(self, deployment: Deployment) -> None:
         """From now on ring when this deployment's schedule says so; never, when it has none or is disabled."""
 
     def remove(self, pipeline_id: str) -> None:
         """Never ring for it again."""
+
+
+class BackfillQueue(Protocol):
+    """Queues runs that a person orders for instants that have passed."""
+
+    def backfill(self, pipeline_id: str, instants: Sequence[datetime], *, requested_by: str) -> list[Run]:
+        """A queued run for each of these instants that has none yet. Raises PipelineNotFound when not deployed."""
 
 
 class AutomationRunner(Protocol):

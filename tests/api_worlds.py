@@ -111,13 +111,17 @@ def _migrated() -> bytes:
         return database.read_bytes()
 
 
+def migrated_database(path: Path) -> str:
+    """The URL of a new, empty SQLite database in this file."""
+    path.write_bytes(_migrated())
+    path.chmod(0o600)
+    return f"sqlite:///{path}"
+
+
 @contextmanager
 def a_world(directory: Path, *, scripted: bool = False, **settings: Any) -> Iterator[World]:
     """The application over SQLite, with the local client (or a scripted one) and without processes; not started."""
-    database = directory / "minisched.db"
-    database.write_bytes(_migrated())
-    database.chmod(0o600)
-    with sql_stores("sqlite", f"sqlite:///{database}") as stores:
+    with sql_stores("sqlite", migrated_database(directory / "minisched.db")) as stores:
         yield _world(
             stores,
             FileReceivedLogs(directory / "received_logs", lambda: 10_000_000),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from minisched.domain.errors import EntityNotFound, MinischedError, NotFound
@@ -201,6 +201,10 @@ class FakeAlarm:
 
     def __init__(self) -> None:
         self.schedules: dict[str, str | None] = {}
+        self.settled: list[tuple[str, datetime]] = []
+
+    def settle(self, pipeline_id: str, at: datetime) -> None:
+        self.settled.append((pipeline_id, at))
 
     def set(self, deployment: Deployment) -> None:
         self.schedules[deployment.id] = deployment.schedule if deployment.enabled else None

@@ -254,14 +254,14 @@ class MemoryDeploymentStore:
     def find(self, clean_name: str) -> Deployment | None:
         return next((d for d in self._deployments.values() if d.clean_name == clean_name), None)
 
-    def set_enabled(self, pipeline_id: str, *, enabled: bool) -> bool:
+    def set_enabled(self, pipeline_id: str, *, enabled: bool, at: datetime) -> bool:
         stored = self._deployments.get(pipeline_id)
         if stored is None:
             return False
         self._deployments[pipeline_id] = replace(stored, enabled=enabled)
         return True
 
-    def delete(self, pipeline_id: str) -> bool:
+    def delete(self, pipeline_id: str, *, at: datetime) -> bool:
         return self._deployments.pop(pipeline_id, None) is not None
 
     def all(self) -> list[Deployment]:

@@ -17,7 +17,7 @@ from minisched.domain.run import Outcome, ProcessIdentity, Run, RunKind, RunReas
 from minisched.ports import DeploymentStore, DocumentStore, Outbox, PipelineStatusStore, PipelineStore, RunStore
 from minisched.store.deployments import SqlDeploymentStore
 from minisched.store.documents import open_document_store
-from minisched.store.engine import open_database
+from minisched.store.engine import Database, open_database
 from minisched.store.outbox import SqlOutbox
 from minisched.store.pipelines import SqlPipelineStore
 from minisched.store.runs import SqlRunStore
@@ -45,6 +45,8 @@ class Stores:
     deployments: DeploymentStore
     pipelines: PipelineStore
     statuses: PipelineStatusStore
+    database: Database | None = None
+    box: SecretBox | None = None
 
 
 @contextmanager
@@ -77,6 +79,8 @@ def sql_stores(kind: str, url: str) -> Iterator[Stores]:
             SqlDeploymentStore(database, box),
             SqlPipelineStore(database, box),
             SqlPipelineStatusStore(database, box),
+            database,
+            box,
         )
     finally:
         database.close()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 from minisched import __version__
 from minisched.domain.queueing import ServiceLimits
 from minisched.domain.retry import Backoff
 from minisched.domain.secrets import is_secret_key
+from minisched.domain.tick import CatchUpPolicy
 from minisched.executor.launcher_client import SpawnLimits
 from minisched.executor.launcher_start import LauncherOptions, RuntimeSpec
 from minisched.executor.launchers import Launcher
@@ -85,3 +87,14 @@ def outbox_options(settings: Settings) -> OutboxOptions:
     """How persistently OpenMetadata is told how runs ended."""
     outbox = settings.outbox
     return OutboxOptions(outbox.first_delay_s, outbox.max_delay_s, outbox.max_age_s)
+
+
+def catchup_policy(settings: Settings) -> CatchUpPolicy:
+    """What becomes of instants that come late."""
+    scheduler = settings.scheduler
+    return CatchUpPolicy(
+        misfire_grace=timedelta(seconds=scheduler.misfire_grace_s),
+        window=timedelta(seconds=scheduler.catchup_window_s),
+        runs=scheduler.catchup_runs,
+        fires=scheduler.enabled,
+    )

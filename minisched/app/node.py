@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -17,7 +17,7 @@ from minisched.api.airflow_plugin import AirflowPlugin
 from minisched.api.dependencies import ApiDependencies
 from minisched.api.server import create_api
 from minisched.app.catalog import SandboxCatalog, configured_connection, own_connection, own_url, secret_box
-from minisched.app.execution import LauncherFactory, outbox_options, spawn_limits, supervisor_options
+from minisched.app.execution import LauncherFactory, catchup_policy, outbox_options, spawn_limits, supervisor_options
 from minisched.app.reloading import reload
 from minisched.app.runtime_choice import RuntimeChoice
 from minisched.app.tenure import Fence, Tenure, tenure
@@ -56,8 +56,11 @@ from minisched.store.outbox import SqlOutbox
 from minisched.store.pipelines import SqlPipelineStore
 from minisched.store.received_logs import FileReceivedLogs
 from minisched.store.runs import SqlRunStore
+from minisched.store.schedules import SqlScheduleStore
 from minisched.store.statuses import SqlPipelineStatusStore
-from minisched.system_clock import SystemClock
+from minisched.store.tick_history import SqlTickHistory
+from minisched.store.watches import SqlWatches
+from minisched.system_clock import SystemClock, offset_of
 
 log = structlog.get_logger(__name__)
 
@@ -76,6 +79,8 @@ def serve(settings: Settings, read_again: Callable[[], Settings] | None = None) 
     remember_secrets(settings.secret_values())
     if armed := failpoints.arm(os.environ):
         log.warning("failpoint.armed", place=armed)
+    if offset_s := offset_of(os.environ):
+        log.warning("clock.moved", offset_s=offset_s)
     prepare_data_dir(settings.data_dir)
     for warning in settings.warnings():
         log.warning("settings.doubtful", warning=warning)
@@ -109,7 +114,7 @@ class Node:
         self.settings = settings
         self._stop_asked = stop_asked
         self._streams_end = threading.Event()
-        self._clock = SystemClock()
+        self._clock = SystemClock(offset_of(os.environ))
         self._box = secret_box(settings)
         self._database = _prepared_database(settings, fence)
         self._catalog = SandboxCatalog(settings, url, self._box, self._supervisor_version)
@@ -123,6 +128,8 @@ class Node:
         self._choice = RuntimeChoice(settings, self._server_versions)
         self._launchers = LauncherFactory(settings)
         self._supervisor = self._make_supervisor()
+        self._schedules = SqlScheduleStore(self._database, self._box)
+        self._history = SqlTickHistory(self._database, self._box)
         self._judge = ValidatingChildren(
             connect=self._supervisor.connect,
             launcher=self._supervisor.launcher,
@@ -138,10 +145,12 @@ class Node:
         self._sender = self._make_sender()
         self._retention = Retention(
             runs=self._runs,
+            ticks=self._history,
             directories=self._directories,
             received=self._received,
             clock=self._clock,
             retention=timedelta(days=settings.executor.retention_days),
+            tick_retention=timedelta(days=settings.scheduler.tick_retention_days),
         )
         self.api = self._make_api()
 
@@ -202,6 +211,8 @@ class Node:
         self._supervisor.options = supervisor_options(settings)
         self._sender.options = outbox_options(settings)
         self._retention.retention = timedelta(days=settings.executor.retention_days)
+        self._retention.tick_retention = timedelta(days=settings.scheduler.tick_retention_days)
+        self._scheduler.policy = catchup_policy(settings)
 
     def close(self) -> None:
         """Stop every thread and give everything back; runs that still go on belong to their guards."""
@@ -243,22 +254,32 @@ class Node:
 
     def _make_scheduler(self) -> Scheduler:
         return Scheduler(
-            deployments=self._deployments,
-            runs=self._runs,
+            schedules=self._schedules,
+            watches=SqlWatches(self._database),
             executor=self._supervisor,
-            run_of=self._scheduled_run,
+            run_of=self._run_of,
             clock=self._clock,
-            misfire_grace_s=self.settings.scheduler.misfire_grace_s,
+            policy=catchup_policy(self.settings),
+            prepare=self._know_servers,
         )
 
-    def _scheduled_run(self, deployment: Deployment, run_id: str, scheduled_for: datetime) -> Run:
+    def _know_servers(self, pipeline_ids: Sequence[str]) -> None:
+        """Have the versions at hand that decide about runtimes, before a transaction waits for them."""
+        if self._choice.depends_on_servers:
+            for pipeline_id in pipeline_ids:
+                if (deployment := self._deployments.get(pipeline_id)) is not None:
+                    self._choice.of(deployment)
+
+    def _run_of(
+        self, deployment: Deployment, run_id: str, scheduled_for: datetime, kind: RunKind, requested_by: str
+    ) -> Run:
         return new_run(
             deployment,
             run_id=run_id,
-            kind=RunKind.SCHEDULED,
+            kind=kind,
             clock=self._clock,
-            runtime=self._choice.of(deployment),
-            requested_by="scheduler",
+            runtime=self._choice.known(deployment) or self._choice.default,
+            requested_by=requested_by,
             scheduled_for=scheduled_for,
         )
 

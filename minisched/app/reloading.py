@@ -36,6 +36,10 @@ RELOADABLE = frozenset(
         "outbox.first_delay_s",
         "outbox.max_age_s",
         "outbox.max_delay_s",
+        "scheduler.catchup_runs",
+        "scheduler.catchup_window_s",
+        "scheduler.misfire_grace_s",
+        "scheduler.tick_retention_days",
     }
 )
 

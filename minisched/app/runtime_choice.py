@@ -24,6 +24,11 @@ class RuntimeChoice:
             settings.runtimes_directory, default=runtime.default, python_path=runtime.python_path
         )
 
+    @property
+    def depends_on_servers(self) -> bool:
+        """Whether the version of an OpenMetadata server can make a difference."""
+        return any(rule.server is not None for rule in self._rules)
+
     def of(self, deployment: Deployment) -> str:
         document = deployment.document
         return self._own(deployment) or self._by_rule(_subject(deployment), lambda: self._versions.asked(document))

@@ -135,7 +135,10 @@ class LocalClient:
         wanted = None if runtime is None else self._existing(runtime)
         deployment, notes = self._judged(replace(self._checked(pipeline), runtime=wanted))
         with self._changing_enabled:
-            deployment = replace(deployment, enabled=self._enabled(deployment, keep_toggled=keep_toggled))
+            enabled = self._enabled(deployment, keep_toggled=keep_toggled)
+            # Judging takes a while: what came meanwhile is the former schedule's.
+            deployment = replace(deployment, enabled=enabled, deployed_at=self._clock.now())
+            self._alarm.settle(deployment.id, deployment.deployed_at)
             changed = self._upserted(deployment)
             self._alarm.set(deployment)
         word = "has been created" if changed else "is deployed already, unchanged"
@@ -155,15 +158,17 @@ class LocalClient:
         deployment = self._find(pipeline)
         if deployment is None:
             return self._said(f"Workflow [{pipeline.name}] is not deployed")
+        deleted_at = self._clock.now()
+        self._alarm.settle(deployment.id, deleted_at)
         self._alarm.remove(deployment.id)
         self._stop_all(deployment, None, by="minisched", why="the pipeline was deleted")
-        self._deployments.delete(deployment.id)
+        self._deployments.delete(deployment.id, at=deleted_at)
         return self._said(f"Workflow [{deployment.name}] has been deleted")
 
     def toggle_ingestion(self, pipeline: PipelineRef, *, enabled: bool) -> ClientResponse:
         with self._changing_enabled:
             deployment = self._find(pipeline)
-            if deployment is None or not self._deployments.set_enabled(deployment.id, enabled=enabled):
+            if deployment is None or not self._toggled(deployment, enabled=enabled):
                 return ClientResponse(404, f"Workflow [{pipeline.name}] is not deployed", self.platform)
             self._alarm.set(self._deployed(pipeline))
         return self._said(f"Workflow [{deployment.name}] has been {'enabled' if enabled else 'disabled'}")
@@ -278,6 +283,11 @@ class LocalClient:
             requested_by=options.requested_by,
             overrides=overrides,
         )
+
+    def _toggled(self, deployment: Deployment, *, enabled: bool) -> bool:
+        now = self._clock.now()
+        self._alarm.settle(deployment.id, now)
+        return self._deployments.set_enabled(deployment.id, enabled=enabled, at=now)
 
     def _find(self, pipeline: PipelineRef) -> Deployment | None:
         if pipeline.id is not None:

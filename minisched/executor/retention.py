@@ -1,4 +1,4 @@
-"""Deletes runs that ended long ago, and their files and old logs of others, a few at a time (R11)."""
+"""Deletes runs that ended long ago, their files, old logs of others and old ticks, a few at a time (R11)."""
 
 from __future__ import annotations
 
@@ -9,31 +9,36 @@ import structlog
 
 from minisched.domain.errors import StoreUnavailable
 from minisched.executor.run_directory import RunDirectories
-from minisched.ports import Clock, ReceivedLogs, RunStore
+from minisched.ports import Clock, ReceivedLogs, RunStore, TickHistory
 
 log = structlog.get_logger(__name__)
 
 _EVERY_S = 3600.0
 _BATCH = 200
+_TICK_BATCH = 1000
 
 
 class Retention:
-    """One thread; `retention` is the age at which a terminal run goes."""
+    """One thread; `retention` is the age at which a terminal run goes, `tick_retention` that of a tick."""
 
     def __init__(
         self,
         *,
         runs: RunStore,
+        ticks: TickHistory,
         directories: RunDirectories,
         received: ReceivedLogs,
         clock: Clock,
         retention: timedelta,
+        tick_retention: timedelta,
     ) -> None:
         self._runs = runs
+        self._ticks = ticks
         self._directories = directories
         self._received = received
         self._clock = clock
         self.retention = retention
+        self.tick_retention = tick_retention
         self._leaving = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="retention", daemon=True)
 
@@ -56,11 +61,20 @@ class Retention:
         self._received.prune(written_before=too_old)
         return total
 
+    def prune_ticks(self) -> int:
+        """Delete the ticks that are old enough to go; returns how many rows that were."""
+        total = 0
+        before = self._clock.now() - self.tick_retention
+        while deleted := self._ticks.prune(before=before, limit=_TICK_BATCH):
+            total += deleted
+        return total
+
     def _loop(self) -> None:
         while not self._leaving.is_set():
             try:
-                if deleted := self.prune():
-                    log.info("retention.pruned", runs=deleted)
+                runs, ticks = self.prune(), self.prune_ticks()
+                if runs or ticks:
+                    log.info("retention.pruned", runs=runs, ticks=ticks)
             except StoreUnavailable as error:
                 log.warning("store.unavailable", error=str(error))
             self._leaving.wait(_EVERY_S)

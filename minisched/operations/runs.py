@@ -54,12 +54,13 @@ class Runs:
         before_ms: int | None = None,
     ) -> list[Run]:
         """Newest first; `pipeline` is an id, an FQN or the name of a deployment. Raises PipelineNotFound."""
-        pipeline_id = None if pipeline is None else self._pipeline_id(pipeline)
+        pipeline_id = None if pipeline is None else self.pipeline_id(pipeline)
         return self._runs.search(
             RunQuery(pipeline_id=pipeline_id, states=tuple(states), limit=limit, before_ms=before_ms)
         )
 
-    def _pipeline_id(self, key: str) -> str:
+    def pipeline_id(self, key: str) -> str:
+        """Of an id, an FQN or the name of a deployment. Raises PipelineNotFound unless it is an id."""
         if is_uuid(key):
             return key.lower()
         try:

@@ -320,10 +320,24 @@ class SchedulerSettings(Section):
 
     enabled: bool = Field(default=True, description="Whether schedules fire at all; triggers by hand always work.")
     misfire_grace_s: _NotNegative = Field(
-        default=3600.0, description="Seconds that a scheduled run may start late; later it is recorded as missed."
+        default=3600.0,
+        description=(
+            "Seconds that a scheduled run may be late, at least 60; of instants missed longer ago none fires, unless "
+            "the pipeline catches up."
+        ),
     )
     catchup_window_s: _NotNegative = Field(
-        default=86400.0, description="How far back, in seconds, instants that passed while the server was down count."
+        default=86400.0,
+        description=(
+            "How far back, in seconds, instants that passed while the server was down count: those of pipelines with "
+            "pipelineCatchup fire, older ones are recorded as missed."
+        ),
+    )
+    catchup_runs: int = Field(
+        default=100, ge=1, le=1000, description="Most instants of one pipeline that are caught up at once, the latest."
+    )
+    tick_retention_days: _Positive = Field(
+        default=30.0, description="Days after which the record of an instant, fired or not, is deleted."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
@@ -9,7 +10,9 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select,
 from minisched import failpoints
 from minisched.domain.errors import ConfigurationError
 from minisched.domain.instant import from_ms, to_ms
-from minisched.domain.pipeline import Deployment, Judgement
+from minisched.domain.pipeline import Deployment, Document, Judgement
+from minisched.domain.tick import timing_of
+from minisched.store import schedule_rows
 from minisched.store.columns import canonical, digest, dump, load, storable
 from minisched.store.engine import DEPLOY_LOCK, Database
 from minisched.store.secrets import SecretBox
@@ -31,7 +34,8 @@ class SqlDeploymentStore:
         if self._is_stored(deployment):
             return False
         row = self._row(deployment)
-        self._database.repeat(lambda connection: self._put(connection, row))
+        timing = timing_of(deployment.airflow_config)
+        self._database.repeat(lambda connection: self._put(connection, row, timing))
         failpoints.reach("after_deploy_commit")
         return True
 
@@ -43,10 +47,11 @@ class SqlDeploymentStore:
             return False
         return stored is not None and _same(stored, deployment)
 
-    def _put(self, connection: Connection, row: dict[str, Any]) -> None:
+    def _put(self, connection: Connection, row: dict[str, Any], timing: Document) -> None:
         self._database.serialize(connection, DEPLOY_LOCK)
         if not connection.execute(update(deployments).where(deployments.c.id == row["id"]).values(**row)).rowcount:
             connection.execute(insert(deployments), row)
+        schedule_rows.put_schedule(connection, row["id"], timing, enabled=row["enabled"], at_ms=row["deployed_at_ms"])
         failpoints.reach("before_deploy_commit")
 
     def get(self, pipeline_id: str) -> Deployment | None:
@@ -59,15 +64,28 @@ class SqlDeploymentStore:
             row = connection.execute(_BY_CLEAN_NAME, {"clean_name_hash": digest(clean_name)}).one_or_none()
         return None if row is None else self._deployment(row)
 
-    def set_enabled(self, pipeline_id: str, *, enabled: bool) -> bool:
+    def set_enabled(self, pipeline_id: str, *, enabled: bool, at: datetime) -> bool:
         statement = update(deployments).where(deployments.c.id == pipeline_id).values(enabled=enabled)
-        known = self._database.repeat(lambda connection: bool(connection.execute(statement).rowcount))
+
+        def change(connection: Connection) -> bool:
+            known = bool(connection.execute(statement).rowcount)
+            if known:
+                schedule_rows.set_enabled(connection, pipeline_id, enabled=enabled, at_ms=to_ms(at))
+            return known
+
+        known = self._database.repeat(change)
         failpoints.reach("after_toggle_commit")
         return known
 
-    def delete(self, pipeline_id: str) -> bool:
+    def delete(self, pipeline_id: str, *, at: datetime) -> bool:
         statement = delete(deployments).where(deployments.c.id == pipeline_id)
-        known = self._database.repeat(lambda connection: bool(connection.execute(statement).rowcount))
+
+        def forget(connection: Connection) -> bool:
+            known = bool(connection.execute(statement).rowcount)
+            schedule_rows.forget_schedule(connection, pipeline_id, at_ms=to_ms(at))
+            return known
+
+        known = self._database.repeat(forget)
         failpoints.reach("after_undeploy_commit")
         return known
 

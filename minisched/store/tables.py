@@ -204,6 +204,58 @@ outbox = Table(
     **_MYSQL,
 )
 
+# The schedules of deployments while they were in force; `until_ms` is null for the present one. No foreign keys here:
+# like runs, all this outlives the deployment that it tells of.
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("pipeline_id", _Id, nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
+    Column("until_ms", BigInteger),
+    Column("decided_until_ms", BigInteger, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("timing", _LongText, nullable=False),
+    PrimaryKeyConstraint("pipeline_id", "since_ms"),
+    CheckConstraint("until_ms IS NULL OR until_ms > since_ms", name="ends_after_it_begins"),
+    CheckConstraint("decided_until_ms >= since_ms", name="decided_in_force"),
+    Index("ix_schedules_by_end", "until_ms", "pipeline_id"),
+    **_MYSQL,
+)
+
+# One decision per instant, or one for several alike that follow each other: `instants` of them through `through_ms`.
+ticks = Table(
+    "ticks",
+    metadata,
+    Column("pipeline_id", _Id, nullable=False),
+    Column("scheduled_for_ms", BigInteger, nullable=False),
+    Column("through_ms", BigInteger, nullable=False),
+    Column("instants", Integer, nullable=False),
+    Column("decision", String(16), nullable=False),
+    Column("decided_ms", BigInteger, nullable=False),
+    Column("looked_ms", BigInteger, nullable=False),
+    Column("run_id", _Id),
+    Column("reason", String(32)),
+    Column("remark", _LongText),
+    # Never two decisions about an instant (R2).
+    PrimaryKeyConstraint("pipeline_id", "scheduled_for_ms"),
+    CheckConstraint("decision IN ('fired', 'coalesced', 'skipped', 'paused', 'missed')", name="decision"),
+    CheckConstraint("decision NOT IN ('fired', 'coalesced', 'skipped') OR run_id IS NOT NULL", name="names_its_run"),
+    Index("ix_ticks_by_age", "through_ms"),
+    **_MYSQL,
+)
+
+# When a scheduler was at work: what lies between two rows it has not seen.
+watches = Table(
+    "watches",
+    metadata,
+    Column("id", _Serial, autoincrement=True, nullable=False),
+    Column("from_ms", BigInteger, nullable=False),
+    Column("until_ms", BigInteger, nullable=False),
+    PrimaryKeyConstraint("id"),
+    Index("ix_watches_by_time", "from_ms", "until_ms"),
+    **_MYSQL,
+)
+
 # One row per name, written by the migration: MySQL and MariaDB have no lock that ends with the transaction but a row's.
 locks = Table(
     "locks",

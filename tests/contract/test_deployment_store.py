@@ -111,17 +111,17 @@ def test_names_may_be_long(stores: Stores) -> None:
 def test_the_schedule_can_be_enabled_and_disabled(stores: Stores) -> None:
     deployment = a_deployment()
     stores.deployments.upsert(deployment)
-    assert stores.deployments.set_enabled(deployment.id, enabled=False) is True
-    assert stores.deployments.set_enabled(deployment.id, enabled=False) is True
+    assert stores.deployments.set_enabled(deployment.id, enabled=False, at=EPOCH) is True
+    assert stores.deployments.set_enabled(deployment.id, enabled=False, at=EPOCH) is True
     assert stores.deployments.get(deployment.id) == replace(deployment, enabled=False)
-    assert stores.deployments.set_enabled(str(uuid4()), enabled=True) is False
+    assert stores.deployments.set_enabled(str(uuid4()), enabled=True, at=EPOCH) is False
 
 
 def test_a_deleted_deployment_is_gone_and_its_name_free(stores: Stores) -> None:
     deployment = a_deployment()
     stores.deployments.upsert(deployment)
-    assert stores.deployments.delete(deployment.id) is True
-    assert stores.deployments.delete(deployment.id) is False
+    assert stores.deployments.delete(deployment.id, at=EPOCH) is True
+    assert stores.deployments.delete(deployment.id, at=EPOCH) is False
     assert stores.deployments.find(deployment.clean_name) is None
     assert stores.deployments.upsert(a_deployment()) is True
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -23,11 +23,14 @@ from minisched.domain.errors import (
     RunNotFound,
 )
 from minisched.domain.pipeline import Document, PipelineRef
-from minisched.domain.run import Run, RunKind
+from minisched.domain.run import Run
+from minisched.domain.tick import CatchUpPolicy
 from minisched.ports import ClientResponse, PipelineServiceClient, RunOptions
 from minisched.scheduler import Scheduler
 from minisched.store.deployments import SqlDeploymentStore
+from minisched.store.schedules import SqlScheduleStore
 from minisched.store.secrets import SecretBox, new_key
+from minisched.store.watches import SqlWatches
 from tests.fakes import FakeRuntimeChoice, ScriptedJudge
 from tests.integration.supervised_node import RUNTIME, SupervisedNode, SystemClock
 from tests.waiting import wait_until
@@ -52,20 +55,20 @@ def local(tmp_path: Path) -> Iterator[Orchestrator]:
     deployments = SqlDeploymentStore(node.database, SecretBox([new_key()]))
     clock = SystemClock()
     scheduler = Scheduler(
-        deployments=deployments,
-        runs=node.runs,
+        schedules=SqlScheduleStore(node.database, SecretBox([new_key()])),
+        watches=SqlWatches(node.database),
         executor=node.supervisor,
-        run_of=lambda deployment, run_id, scheduled_for: new_run(
+        run_of=lambda deployment, run_id, scheduled_for, kind, requested_by: new_run(
             deployment,
             run_id=run_id,
-            kind=RunKind.SCHEDULED,
+            kind=kind,
             clock=clock,
             runtime=RUNTIME,
-            requested_by="scheduler",
+            requested_by=requested_by,
             scheduled_for=scheduled_for,
         ),
         clock=clock,
-        misfire_grace_s=3600,
+        policy=CatchUpPolicy(timedelta(hours=1), timedelta(days=1), 100),
     )
     behaviours: dict[str, str | None] = {}
 

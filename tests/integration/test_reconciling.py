@@ -44,7 +44,7 @@ def test_what_agrees_is_left_alone(world: World) -> None:
 
 def test_a_toggle_that_was_cut_short_is_undone(world: World) -> None:
     pipeline = deployed(world)
-    world.stores.deployments.set_enabled(pipeline["id"], enabled=False)
+    world.stores.deployments.set_enabled(pipeline["id"], enabled=False, at=world.stores.clock.now())
     assert world.cases.reconciliation.reconcile() == 1
     deployment = world.stores.deployments.get(pipeline["id"])
     assert deployment is not None
@@ -81,7 +81,7 @@ def test_many_are_looked_through(world: World, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("minisched.operations.reconciling._PAGE", 2)
     pipelines = [deployed(world) for _ in range(5)]
     for pipeline in pipelines[::2]:
-        world.stores.deployments.set_enabled(pipeline["id"], enabled=False)
+        world.stores.deployments.set_enabled(pipeline["id"], enabled=False, at=world.stores.clock.now())
     assert world.cases.reconciliation.reconcile() == 3
     assert world.cases.reconciliation.reconcile() == 0
 

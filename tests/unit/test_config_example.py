@@ -49,7 +49,7 @@ def test_every_setting_has_a_description_that_ends_as_a_sentence() -> None:
 
 
 def test_every_duration_and_size_has_its_unit_in_the_name() -> None:
-    unitless = {"port", "pool_size", "slots", "nice", "open_files", "spares", "recycle_after_runs"}
+    unitless = {"port", "pool_size", "slots", "nice", "open_files", "spares", "recycle_after_runs", "catchup_runs"}
     numbers = {leaf.path[-1] for leaf in leaves() if type(leaf.default) in (int, float)}
 
     assert {name for name in numbers - unitless if not name.endswith(("_s", "_mb", "_days"))} == set()
