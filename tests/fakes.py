@@ -165,7 +165,7 @@ class FakeExecutor:
         self.wakes += 1
 
     def admission(self) -> Admission:
-        return Admission(slots=1_000, runtimes=("default",))
+        return Admission(slots=1_000, runtimes=("default", "main"))
 
     def start(self) -> Run:
         """The next queued run, running now."""

@@ -257,6 +257,15 @@ class ProgressAnswer(BaseModel):
 # --- ours -------------------------------------------------------------------------------------------------------------
 
 
+class WaitingAnswer(BaseModel):
+    """The place of a queued run, from 1, and why it does not run yet."""
+
+    position: int
+    reason: Literal["next", "slots", "pipeline_limit", "service_limit", "runtime", "not_before", "draining"]
+    text: str
+    until: Milliseconds | None = None
+
+
 class RunAnswer(BaseModel):
     """A run as minisched sees it."""
 
@@ -277,6 +286,8 @@ class RunAnswer(BaseModel):
     retryOf: str | None = None  # noqa: N815
     runtime: str | None = None
     scheduledFor: Milliseconds | None = None  # noqa: N815
+    notBefore: Milliseconds | None = None  # noqa: N815
+    waiting: WaitingAnswer | None = None
     startedAt: Milliseconds | None = None  # noqa: N815
     endedAt: Milliseconds | None = None  # noqa: N815
 
@@ -286,6 +297,8 @@ class WholeRunAnswer(RunAnswer):
 
     steps: list[JsonObject]
     maxActiveRuns: int | None = None  # noqa: N815
+    retries: int | None = None
+    retryDelayS: int | None = None  # noqa: N815
     timeoutS: float | None = None  # noqa: N815
     waitedS: float | None = None  # noqa: N815
     ranS: float | None = None  # noqa: N815
@@ -307,6 +320,24 @@ class RunsAnswer(BaseModel):
 
     data: list[RunAnswer]
     paging: RunsPagingAnswer
+
+
+class ServiceLimitsAnswer(BaseModel):
+    """Runs of one service at the same time, and by the FQN of a service."""
+
+    of: dict[str, int]
+    most: int | None = None
+
+
+class QueueAnswer(BaseModel):
+    """Queued runs in the order in which they may start, and what limits them."""
+
+    data: list[RunAnswer]
+    slots: int
+    running: int
+    draining: bool
+    services: ServiceLimitsAnswer
+    runtimes: list[str]
 
 
 class OutboxEntryAnswer(BaseModel):
@@ -401,6 +432,7 @@ ANSWERS: tuple[type[BaseModel], ...] = (
     RunAnswer,
     WholeRunAnswer,
     RunsAnswer,
+    QueueAnswer,
     OutboxAnswer,
     RuntimesAnswer,
     DeploymentsAnswer,

@@ -22,6 +22,7 @@ from minisched.api.answers import (
     PipelineAnswer,
     PipelinesAnswer,
     ProgressAnswer,
+    QueueAnswer,
     ReadyAnswer,
     RunAnswer,
     RunsAnswer,
@@ -115,6 +116,14 @@ EXAMPLES: dict[type[BaseModel], Any] = {
     RunAnswer: _RUN,
     WholeRunAnswer: {**_RUN, "steps": []},
     RunsAnswer: {"data": [_RUN], "paging": {}},
+    QueueAnswer: {
+        "data": [{**_RUN, "waiting": {"position": 1, "reason": "slots", "text": "All 4 slots are taken."}}],
+        "slots": 4,
+        "running": 4,
+        "draining": False,
+        "services": {"of": {}},
+        "runtimes": ["main"],
+    },
     OutboxAnswer: {"data": []},
     RuntimesAnswer: {"data": [{"name": "main", "state": "ready", "activeRuns": 0, "spares": 2}]},
     DeploymentsAnswer: {

@@ -14,12 +14,13 @@ from minisched.api.answers import OutboxAnswer, RunsAnswer, RuntimesAnswer, Whol
 from minisched.api.deployments import list_deployments
 from minisched.api.ingestion_pipelines.parameters import LARGEST_MS
 from minisched.api.openapi import Body, Content, operation
+from minisched.api.queue import list_queue
 from minisched.api.representation import shown, without_nulls
 from minisched.api.run_stream import stream_log
+from minisched.api.run_summary import run_summary
 from minisched.api.schemas import StopOptions, parse
 from minisched.domain.errors import InvalidInput
 from minisched.domain.instant import to_ms
-from minisched.domain.outcome import HINTS
 from minisched.domain.pipeline import Document
 from minisched.domain.run import Run, RunState
 from minisched.operations.progress import Progress
@@ -45,7 +46,9 @@ def list_runs(
     """Newest first; `paging.next` is the `before` of the next page."""
     found = runs.search(pipeline=pipeline or pipeline_id, states=_states(states), limit=limit, before_ms=before)
     next_before = to_ms(found[-1].enqueued_at) if len(found) == limit else None
-    return Response({"data": [run_summary(run) for run in found], "paging": without_nulls(next=next_before)})
+    waiting = runs.waiting(found)
+    data = [run_summary(run, waiting.get(run.id)) for run in found]
+    return Response({"data": data, "paging": without_nulls(next=next_before)})
 
 
 @get("/runs/{run_id:str}", sync_to_thread=True, summary="Get a run", operation_class=operation({200: WholeRunAnswer}))
@@ -134,36 +137,6 @@ def _states(text: str | None) -> list[RunState]:
         raise InvalidInput("is not a run state", field="state", hint=hint) from None
 
 
-def run_summary(run: Run) -> Document:
-    """What a list shows of a run. Instants are epoch milliseconds, durations seconds."""
-    return without_nulls(
-        id=run.id,
-        pipelineId=run.pipeline_id,
-        pipelineFqn=run.pipeline_fqn,
-        pipelineName=run.pipeline_name,
-        pipelineType=run.pipeline_type,
-        service=run.service_fqn,
-        kind=run.kind.value,
-        state=run.state.value,
-        reason=run.reason and run.reason.value,
-        message=run.message,
-        hint=hint_of(run),
-        attempt=run.attempt,
-        retryOf=run.retry_of,
-        requestedBy=run.requested_by,
-        runtime=run.runtime,
-        scheduledFor=_ms(run.scheduled_for),
-        enqueuedAt=to_ms(run.enqueued_at),
-        startedAt=_ms(run.started_at),
-        endedAt=_ms(run.ended_at),
-    )
-
-
-def hint_of(run: Run) -> str | None:
-    """What to do about it: the hint that was kept with the outcome, else the one of the reason."""
-    return run.evidence.get("hint") or (HINTS.get(run.reason) if run.reason else None) or None
-
-
 def _whole_run(run: Run, runs: Runs) -> Document:
     stop = run.stop and {"at": to_ms(run.stop.at), "by": run.stop.by, "why": run.stop.why}
     process = run.process and {
@@ -171,7 +144,9 @@ def _whole_run(run: Run, runs: Runs) -> Document:
         "startTicks": run.process.start_ticks,
         "bootId": run.process.boot_id,
     }
-    whole = run_summary(run) | without_nulls(
+    whole = run_summary(run, runs.waiting([run]).get(run.id)) | without_nulls(
+        retries=run.retries,
+        retryDelayS=run.retry_delay_s,
         maxActiveRuns=run.max_active_runs,
         timeoutS=run.timeout_s,
         waitedS=_seconds(run.enqueued_at, run.started_at or run.ended_at),
@@ -209,16 +184,13 @@ def _runtime(status: RuntimeStatus) -> Document:
     )
 
 
-def _ms(moment: datetime | None) -> int | None:
-    return None if moment is None else to_ms(moment)
-
-
 def _seconds(since: datetime | None, until: datetime | None) -> float | None:
     return None if since is None or until is None else round((until - since).total_seconds(), 3)
 
 
 _HANDLERS: list[HTTPRouteHandler] = [
     list_runs,
+    list_queue,
     get_run,
     stop_run,
     read_log,

@@ -28,7 +28,7 @@ COMMANDS = {
     "serve": ("serve_command", "serve", "Run the server: REST API, scheduler, executor and sandbox."),
     "run": ("run_command", "run", "Run a workflow file of the connector docs here and now."),
     "pipeline": ("pipeline_commands", "pipeline", "Create, deploy, trigger and watch pipelines."),
-    "runs": ("runs_commands", "runs", "List, show and stop runs."),
+    "runs": ("runs_commands", "runs", "List, show and stop runs; see what waits."),
     "sandbox": ("sandbox_commands", "sandbox", "Look at what workflows sent to the sandbox catalog."),
     "runtime": ("runtime_commands", "runtime", "Create, list, inspect and remove ingestion environments."),
     "config": ("settings_commands", "config", "Check the settings and show where each value comes from."),

@@ -20,7 +20,7 @@ Document = Mapping[str, Any]
 def run_document(run: Run) -> dict[str, Any]:
     """A run of ours as the server would show it, and what it left behind."""
     from minisched.api.representation import shown
-    from minisched.api.runs import run_summary
+    from minisched.api.run_summary import run_summary
 
     document: dict[str, Any] = shown({**run_summary(run), "steps": run.steps, "evidence": run.evidence})
     return document
@@ -32,7 +32,7 @@ def runs_table(runs: Iterable[Document]) -> Table:
             run["id"],
             run.get("pipelineFqn") or run.get("pipelineName"),
             state_text(run["state"]),
-            run.get("reason"),
+            run.get("reason") or _why_it_waits(run),
             run.get("kind"),
             when(run.get("startedAt") or run.get("enqueuedAt")),
             duration(run.get("startedAt"), run.get("endedAt")),
@@ -42,12 +42,35 @@ def runs_table(runs: Iterable[Document]) -> Table:
     return table(("RUN", "PIPELINE", "STATE", "REASON", "KIND", "STARTED", "#TOOK"), rows)
 
 
+def _why_it_waits(run: Document) -> str | None:
+    waiting = run.get("waiting")
+    return f"#{waiting['position']} in the queue: {waiting['text']}" if waiting else None
+
+
+def queue_table(runs: Iterable[Document]) -> Table:
+    """Queued runs in the order in which they may start."""
+    rows = [
+        (
+            run["waiting"]["position"],
+            run["id"],
+            run.get("pipelineFqn") or run.get("pipelineName"),
+            run.get("kind"),
+            when(run.get("enqueuedAt")),
+            run["waiting"]["text"],
+        )
+        for run in runs
+    ]
+    return table(("#PLACE", "RUN", "PIPELINE", "KIND", "QUEUED", "WHY IT WAITS"), rows)
+
+
 def run_facts(run: Document) -> Table:
     facts = (
         ("run", run["id"]),
         ("pipeline", run.get("pipelineFqn")),
         ("kind", f"{run.get('kind')}, attempt {run.get('attempt', 1)}, by {run.get('requestedBy')}"),
         ("queued", when(run.get("enqueuedAt"))),
+        ("waits", _why_it_waits(run) or "-"),
+        ("retry of", run.get("retryOf") or "-"),
         ("started", when(run.get("startedAt"))),
         ("ended", when(run.get("endedAt"))),
         ("runtime", run.get("runtime")),

@@ -10,17 +10,17 @@ from rich.text import Text
 from minisched.cli.invocation import Invocation, json_option, pass_invocation
 from minisched.cli.pipeline_lookup import find_pipeline
 from minisched.cli.printing import console, print_json
-from minisched.cli.run_report import end_line, print_end, run_facts, runs_table
-from minisched.cli.server import RUNS
+from minisched.cli.run_report import end_line, print_end, queue_table, run_facts, runs_table
+from minisched.cli.server import QUEUE, RUNS
 from minisched.domain.run import RunState
 
 # Longer than the longest usual grace period; the server answers as soon as the run has ended.
 _STOPPED_WITHIN_S = 100
 
 
-@click.group(short_help="List, show and stop runs.")
+@click.group(short_help="List, show and stop runs; see what waits.")
 def runs() -> None:
-    """List, show and stop runs."""
+    """List, show and stop runs; see what waits, and why."""
 
 
 @runs.command("list", short_help="List runs, newest first.")
@@ -44,6 +44,22 @@ def list_runs(invocation: Invocation, pipeline: str | None, state: tuple[str, ..
         print_json(found)
     else:
         console().print(runs_table(found))
+
+
+@runs.command("queue", short_help="List what waits, and why.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="At most so many.")
+@json_option
+@pass_invocation
+def list_queue(invocation: Invocation, limit: int, as_json: bool) -> None:
+    """List queued runs in the order in which they may start, each with the reason why it waits."""
+    with invocation.server() as server:
+        queue = server.get(QUEUE, {"limit": limit})
+    if as_json:
+        print_json(queue)
+        return
+    out = console()
+    out.print(queue_table(queue["data"]))
+    out.print(Text(f"{queue['running']} of {queue['slots']} slots are taken."))
 
 
 @runs.command(short_help="Show one run.")

@@ -9,6 +9,7 @@ from minisched.domain.errors import NotFound, PipelineNotFound
 from minisched.domain.log_gap import gap_line
 from minisched.domain.outcome import stopped_in_queue
 from minisched.domain.pipeline import Document, clean_name
+from minisched.domain.queueing import Admission, Waiting, explained
 from minisched.domain.run import Run, RunState, StopRequest
 from minisched.operations.editing import is_uuid, not_found
 from minisched.ports import Clock, DeploymentStore, Executor, PipelineStore, RunLogs, RunQuery, RunStore
@@ -25,6 +26,19 @@ class LogBytes:
     next_offset: int
     size: int
     is_gap: bool = False
+
+
+# What is looked at to say where a run stands; further back there is no telling.
+MOST_QUEUED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Queued runs in the order in which they may start, under what the executor admits."""
+
+    entries: list[tuple[Run, Waiting]]
+    running: int
+    admission: Admission
 
 
 class Runs:
@@ -81,6 +95,19 @@ class Runs:
             return self._runs.get(run_id.lower())
         except NotFound:
             raise NotFound(f"run instance for {run_id} not found") from None
+
+    def queue(self, *, limit: int) -> Queue:
+        """The first `limit` of it, looked at among at most MOST_QUEUED."""
+        admission = self._executor.admission()
+        running = self._runs.search(RunQuery(states=(RunState.RUNNING,), limit=MOST_QUEUED))
+        entries = explained(self._runs.queue(limit=MOST_QUEUED), running, admission, self._clock.now())
+        return Queue(entries[:limit], len(running), admission)
+
+    def waiting(self, runs: Sequence[Run]) -> dict[str, Waiting]:
+        """By id, why those of these runs wait that are queued."""
+        if all(run.state is not RunState.QUEUED for run in runs):
+            return {}
+        return {run.id: waiting for run, waiting in self.queue(limit=MOST_QUEUED).entries}
 
     def steps(self, run: Run) -> list[Document]:
         """StepSummary objects: final ones of an ended run, live ones of a running run."""

@@ -21,6 +21,7 @@ from tests.contract.ingestion_pipelines import Api, a_status, document, encoded,
 from tests.store_kinds import a_run
 
 RUNS = "/api/v1/minisched/runs"
+QUEUE = "/api/v1/minisched/queue"
 
 
 @pytest.fixture
@@ -40,6 +41,43 @@ def triggered(api: Api, pipeline: Document) -> str:
 
 def run_of(world: World, run_id: str) -> Document:
     return document(world.http.get(f"{RUNS}/{run_id}"))
+
+
+# --- the queue --------------------------------------------------------------------------------------------------------
+
+
+def test_the_queue_says_where_a_run_stands_and_why(world: World, api: Api) -> None:
+    pipeline = api.deployed()
+    running, queued = triggered(api, pipeline), triggered(api, pipeline)
+    world.executor.start()
+    service = world.stores.runs.get(queued).service_fqn
+    queue = document(world.http.get(QUEUE))
+    [entry] = queue["data"]
+    assert (queue["running"], queue["slots"], queue["draining"]) == (1, 1_000, False)
+    assert (entry["id"], entry["service"]) == (queued, service)
+    text = "The pipeline's limit is reached: airflowConfig.maxActiveRuns is 1."
+    assert entry["waiting"] == {"position": 1, "reason": "pipeline_limit", "text": text}
+    listed = {run["id"]: run.get("waiting") for run in document(world.http.get(RUNS))["data"]}
+    assert listed == {queued: entry["waiting"], running: None}
+    assert run_of(world, queued)["waiting"] == entry["waiting"]
+    assert "waiting" not in run_of(world, running)
+
+
+def test_an_attempt_that_waits_says_until_when(world: World) -> None:
+    later = world.stores.clock.now() + timedelta(seconds=300)
+    run = world.stores.runs.enqueue(a_run(attempt=2, retry_of=str(uuid4()), retries=4, not_before=later))
+    [entry] = document(world.http.get(QUEUE))["data"]
+    assert (entry["waiting"]["reason"], entry["waiting"]["until"]) == ("not_before", to_ms(later))
+    shown = run_of(world, run.id)
+    assert (shown["attempt"], shown["retryOf"], shown["retries"]) == (2, run.retry_of, 4)
+    assert (shown["retryDelayS"], shown["notBefore"]) == (300, to_ms(later))
+
+
+def test_the_queue_is_cut_where_it_is_asked_to_be(world: World) -> None:
+    runs = [world.stores.runs.enqueue(a_run(n)) for n in range(3)]
+    assert [run["id"] for run in document(world.http.get(QUEUE, params={"limit": 2}))["data"]] == [
+        run.id for run in runs[:2]
+    ]
 
 
 # --- one run ----------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ ID = "9e555cea-6a5a-4fe5-a9ad-4ff65efc8289"
 RUN_ID = "0f5f4c1e-3a0b-4d5e-9d59-4d1a44a9f111"
 PIPELINES = "/api/v1/services/ingestionPipelines"
 RUNS = "/api/v1/minisched/runs"
+QUEUE = "/api/v1/minisched/queue"
 
 
 def _entity(name: str = "daily", service: str = "mysql", **changes: Any) -> dict[str, Any]:
@@ -253,6 +254,18 @@ def test_runs_are_listed_with_state_and_duration() -> None:
     for arguments in (["pipeline", "runs", ID], ["runs", "list"]):
         result = _call(server, *arguments)
         assert all(part in result.output for part in (RUN_ID, "mysql.daily", "success", "2.5 s")), result.output
+
+
+def test_the_queue_says_why_runs_wait() -> None:
+    waiting = {"position": 3, "reason": "slots", "text": "All 4 slots are taken."}
+    queued = {**_run(state="queued"), "waiting": waiting}
+    queue = {"data": [queued], "slots": 4, "running": 4, "draining": False}
+    server = FakeServer({f"GET {QUEUE}": queue, f"GET {RUNS}": {"data": [queued]}, f"GET {RUNS}/{RUN_ID}": queued})
+    result = _call(server, "runs", "queue")
+    assert all(part in result.output for part in (RUN_ID, "mysql.daily", "All 4 slots are taken.", "4 of 4 slots"))
+    assert json.loads(_call(server, "runs", "queue", "--json").stdout) == queue
+    for arguments in (["list"], ["show", RUN_ID]):
+        assert "#3 in the queue: All 4 slots are taken." in _call(server, "runs", *arguments).output
 
 
 def test_names_from_the_server_are_not_taken_for_markup() -> None:
