@@ -133,7 +133,9 @@ class LocalClient:
     ) -> ClientResponse:
         remember_secrets(secret_values(pipeline))
         wanted = None if runtime is None else self._existing(runtime)
-        deployment, notes = self._judged(replace(self._checked(pipeline), runtime=wanted))
+        checked = replace(self._checked(pipeline), runtime=wanted)
+        self._check_line(checked)
+        deployment, notes = self._judged(checked)
         with self._changing_enabled:
             enabled = self._enabled(deployment, keep_toggled=keep_toggled)
             # Judging takes a while: what came meanwhile is the former schedule's.
@@ -218,7 +220,6 @@ class LocalClient:
             raise InvalidPipelineConfig(f"unknown type {pipeline_type!r}", field="pipelineType", hint=hint)
         if pipeline_type in _REFUSED_TYPES:
             raise InvalidPipelineConfig(_REFUSED_TYPES[pipeline_type], field="pipelineType")
-        self._check_line(pipeline_type)
         for field in ("id", "name", "sourceConfig"):
             if not pipeline.get(field):
                 raise InvalidPipelineConfig(f"Missing parameter '{field}'", field=field)
@@ -233,13 +234,17 @@ class LocalClient:
             deployed_at=self._clock.now(),
         )
 
-    def _check_line(self, pipeline_type: str) -> None:
-        """Whether the runtimes still have a workflow of this type, as far as their versions are known."""
-        last = _LAST_LINES.get(pipeline_type)
-        versions = [status.version for status in self._health.statuses() if status.version]
-        if last and versions and all(is_version(text) and line_of(text) > last for text in versions):
-            text = f"{pipeline_type} pipelines ended with OpenMetadata {last[0]}.{last[1]}; here is {versions[0]}."
+    def _check_line(self, deployment: Deployment) -> None:
+        """Whether its runtime still has a workflow of this type, as far as its version is known."""
+        last = _LAST_LINES.get(deployment.pipeline_type)
+        version = self._version_of(self._chooser.known(deployment)) if last else None
+        if last and version and is_version(version) and line_of(version) > last:
+            kind = deployment.pipeline_type
+            text = f"{kind} pipelines ended with OpenMetadata {last[0]}.{last[1]}; here is {version}."
             raise InvalidPipelineConfig(text, field="pipelineType", hint="Use the application of that name instead.")
+
+    def _version_of(self, runtime: str | None) -> str | None:
+        return next((status.version for status in self._health.statuses() if status.name == runtime), None)
 
     def _enabled(self, deployment: Deployment, *, keep_toggled: bool) -> bool:
         asked = deployment.document.get("enabled")

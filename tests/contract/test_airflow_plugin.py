@@ -352,6 +352,18 @@ def test_odd_names_work_in_every_route(plugin: Plugin, name: str) -> None:
     refused(java.post("enable", {"dag_id": name}), 404, "not found")
 
 
+def test_names_in_any_script_are_told_apart_as_far_as_their_ids_differ(plugin: Plugin) -> None:
+    names = ["é té", "名前"]
+    for name in names:
+        plugin.deployed(name=name)
+    refused(plugin.java.post("deploy", plugin.payload(name="日本")), 400, "名前", "Rename")
+    runs = {name: plugin.triggered(name) for name in names}
+    for name in names:
+        listed = plugin.java.get(f"status?dag_id={quote(name, safe='')}").json()
+        assert [row["runId"] for row in listed] == [runs[name]]
+        said(plugin.java.delete(f"delete?dag_id={quote(name, safe='')}"), f"DAG [{name}] has been deleted")
+
+
 # --- trigger, toggle, kill, delete ------------------------------------------------------------------------------------
 
 
@@ -359,6 +371,12 @@ def test_a_disabled_pipeline_runs_when_it_is_triggered(plugin: Plugin) -> None:
     name = plugin.deployed()
     plugin.java.post("disable", {"dag_id": name})
     assert plugin.server.ended(plugin.triggered(name))["state"] == "success"
+
+
+def test_the_timeout_of_a_workflow_is_in_seconds(plugin: Plugin) -> None:
+    name = plugin.deployed("hang", airflowConfig={"workflowTimeout": 1})
+    run = plugin.server.ended(plugin.triggered(name), timeout_s=30)
+    assert (run["state"], run["reason"]) == ("failed", "timed_out")
 
 
 def test_overrides_hold_for_one_run(plugin: Plugin) -> None:

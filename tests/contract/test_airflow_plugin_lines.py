@@ -116,6 +116,22 @@ def test_a_rule_by_the_servers_line_decides_when_the_run_starts_and_not_at_deplo
     assert (run["state"], run["runtime"]) == ("success", "om-1.1"), log
 
 
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [("dataInsight", "ended with OpenMetadata 1.4; here is 2.0.7.0"), ("policyAgent", "have no workflow")],
+)
+def test_a_type_that_the_line_does_not_have_is_refused(server: ServerProcess, kind: str, text: str) -> None:
+    refused = client(server).post("deploy", payload(server, pipelineType=kind))
+    assert refused.status_code == 400
+    assert text in refused.json()["error"]
+
+
+def test_the_line_that_counts_is_that_of_the_runtime(server: ServerProcess) -> None:
+    """The legacy stand-in has no such workflow either, but that is for its own modules to say."""
+    answer = client(server, "om-1.1").post("deploy", payload(server, pipelineType="dataInsight"))
+    assert "here is 2.0.7.0" not in answer.text
+
+
 @pytest.mark.parametrize("runtime", ["absent", "a%20b", "%2e%2e%2fx"])
 def test_an_endpoint_of_no_runtime_says_so(server: ServerProcess, runtime: str) -> None:
     headers = {"Authorization": basic("admin", PASSWORD)}
