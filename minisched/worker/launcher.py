@@ -13,12 +13,12 @@ import resource
 import selectors
 import signal
 import socket
-import struct
 import sys
 import time
 from typing import Any, Callable
 
 from . import guard, kernel, memory, processes, protocol, rehearsal, validator
+from .listening import listening, uid_of_peer
 from .preload import Preloaded
 from .spares import NotSingleThreaded, Spare, fork_child, fork_spare
 
@@ -134,7 +134,7 @@ class Launcher:
         except OSError as error:
             say("cannot accept a connection: {}".format(error))
             return
-        if _uid_of_peer(connection) != os.geteuid():
+        if uid_of_peer(connection) != os.geteuid():
             connection.close()
             return
         connection.setblocking(False)
@@ -406,38 +406,6 @@ def _set_up_process() -> None:
     kernel.name_process("minisched-launcher")
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-
-
-@contextlib.contextmanager
-def listening(path: str) -> Any:
-    """A listening socket at `path`, there only once it listens, 0600, removed at the end.
-
-    Bound through /proc/self/fd because a socket's name is limited to 108 bytes.
-    """
-    directory, name = os.path.split(path)
-    directory_fd = os.open(directory or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    draft = ".{}".format(os.getpid())
-    listener.bind("/proc/self/fd/{}/{}".format(directory_fd, draft))
-    os.chmod(draft, 0o600, dir_fd=directory_fd)
-    listener.listen(16)
-    listener.setblocking(False)
-    os.rename(draft, name, src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
-    ours = os.stat(name, dir_fd=directory_fd).st_ino
-    try:
-        yield listener
-    finally:
-        listener.close()
-        with contextlib.suppress(OSError):
-            if os.stat(name, dir_fd=directory_fd).st_ino == ours:
-                os.unlink(name, dir_fd=directory_fd)
-        os.close(directory_fd)
-
-
-def _uid_of_peer(connection: socket.socket) -> int:
-    size = struct.calcsize("3i")
-    _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
-    return int(uid)
 
 
 def say(text: str) -> None:
