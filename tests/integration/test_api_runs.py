@@ -48,8 +48,9 @@ def run_of(world: World, run_id: str) -> Document:
 
 def test_the_queue_says_where_a_run_stands_and_why(world: World, api: Api) -> None:
     pipeline = api.deployed()
-    running, queued = triggered(api, pipeline), triggered(api, pipeline)
+    running = triggered(api, pipeline)
     world.executor.start()
+    queued = triggered(api, pipeline)
     service = world.stores.runs.get(queued).service_fqn
     queue = document(world.http.get(QUEUE))
     [entry] = queue["data"]
