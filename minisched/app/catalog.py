@@ -13,6 +13,7 @@ from litestar import Litestar
 
 from minisched.clients.connection import connection_document
 from minisched.domain.pipeline import Document
+from minisched.sandbox.dependents import Dependents, NoDependents
 from minisched.sandbox.directory import SandboxDirectory
 from minisched.sandbox.routes import sandbox_routes
 from minisched.serving import bind, serving_in_background
@@ -67,7 +68,12 @@ def own_connection(settings: Settings, url: str) -> Document | None:
 
 
 class SandboxCatalog:
-    """The catalog over its own SQLite file; `routes` for the server, `directory` for references in pipelines."""
+    """The catalog over its own SQLite file; `routes` for the server, `directory` for references in pipelines.
+
+    `dependents` go with the services that are deleted; whoever has some sets them.
+    """
+
+    dependents: Dependents = NoDependents()
 
     def __init__(self, settings: Settings, url: str, box: SecretBox, runtime_version: Callable[[], str | None]) -> None:
         self._documents = open_document_store(settings.data_dir / "sandbox.db", box)
@@ -76,8 +82,15 @@ class SandboxCatalog:
             server_version=lambda: runtime_version() or _VERSION_BEFORE_ANY_RUNTIME,
             base_url=f"{url}/api",
             bot_token=bot_token(settings),
+            dependents=self,
         )
         self.directory = SandboxDirectory(self._documents)
+
+    def exist(self, service_type: str, fqn: str) -> bool:
+        return self.dependents.exist(service_type, fqn)
+
+    def delete(self, service_type: str, fqn: str, *, hard: bool, user: str) -> None:
+        self.dependents.delete(service_type, fqn, hard=hard, user=user)
 
     def close(self) -> None:
         self._documents.close()

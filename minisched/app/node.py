@@ -351,6 +351,8 @@ class Node:
             clock=self._clock,
             validate_schedule=schedules.validate,
         )
+        if configured_connection(settings) is None:  # then the services of pipelines are those of the sandbox
+            self._catalog.dependents = self._cases.service_pipelines
         dependencies = ApiDependencies(
             use_cases=self._cases,
             outbox=self._outbox,

@@ -12,6 +12,7 @@ from minisched.operations.pipelines import Pipelines, ValidateSchedule
 from minisched.operations.progress import Progress
 from minisched.operations.reconciling import Reconciliation
 from minisched.operations.runs import Runs
+from minisched.operations.service_pipelines import ServicePipelines
 from minisched.operations.statuses import Statuses
 from minisched.operations.streamed_logs import StreamedLogs
 from minisched.ports import (
@@ -31,6 +32,7 @@ from minisched.ports import (
 @dataclass(frozen=True, slots=True)
 class UseCases:
     pipelines: Pipelines
+    service_pipelines: ServicePipelines
     lifecycle: Lifecycle
     entity_runs: EntityRuns
     statuses: Statuses
@@ -60,15 +62,17 @@ def use_cases(
     run_cases = Runs(runs=runs, logs=logs, executor=executor, pipelines=pipelines, deployments=deployments, clock=clock)
     status_cases = Statuses(editor=editor, store=statuses, runs=runs, client=client, clock=clock)
     lifecycle = Lifecycle(editor=editor, client=client, statuses=status_cases)
+    pipeline_cases = Pipelines(
+        store=pipelines,
+        editor=editor,
+        directory=directory,
+        client=client,
+        received_logs=received_logs,
+        validate_schedule=validate_schedule,
+    )
     return UseCases(
-        pipelines=Pipelines(
-            store=pipelines,
-            editor=editor,
-            directory=directory,
-            client=client,
-            received_logs=received_logs,
-            validate_schedule=validate_schedule,
-        ),
+        pipelines=pipeline_cases,
+        service_pipelines=ServicePipelines(store=pipelines, pipelines=pipeline_cases),
         lifecycle=lifecycle,
         entity_runs=EntityRuns(store=pipelines, directory=directory, lifecycle=lifecycle),
         statuses=status_cases,

@@ -9,20 +9,23 @@ from minisched.domain.pipeline import Document
 from minisched.sandbox import attached
 from minisched.sandbox.callers import Caller
 from minisched.sandbox.catalog import Catalog
+from minisched.sandbox.dependents import Dependents, may_have_some
 from minisched.sandbox.kinds import Kind
 
 
 class Deletion:
     """Deletes entities of a catalog."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, dependents: Dependents) -> None:
         self._catalog = catalog
+        self._dependents = dependents
 
     def delete(self, kind: Kind, entity: Document, caller: Caller, *, hard: bool, recursive: bool) -> Document:
         """The entity as it was last. Kinds that cannot be marked as deleted are always gone for good.
 
         Raises InvalidInput when something is below it and `recursive` does not say that it shall go too.
         """
+        self._delete_dependents(kind, entity, caller, hard=hard, recursive=recursive)
         with self._catalog.lock:
             below = self._catalog.descendants(kind, entity["fullyQualifiedName"])
             if not recursive and any(not entry.deleted for _, entry in below):
@@ -32,6 +35,18 @@ class Deletion:
                 if document is not None:
                     self._delete_one(child, document, caller, hard=hard)
             return self._delete_one(kind, entity, caller, hard=hard)
+
+    def _delete_dependents(self, kind: Kind, entity: Document, caller: Caller, *, hard: bool, recursive: bool) -> None:
+        """Without the lock: a run that is ended with its pipeline may be about to write to the catalog."""
+        fqn = str(entity["fullyQualifiedName"])
+        if not recursive:
+            if may_have_some(kind.type) and self._dependents.exist(kind.type, fqn):
+                raise InvalidInput(f"{kind.type} is not empty")
+            return
+        below = [(child.type, entry.fqn) for child, entry in self._catalog.descendants(kind, fqn)]
+        for entity_type, name in ((kind.type, fqn), *below):
+            if may_have_some(entity_type):
+                self._dependents.delete(entity_type, name, hard=hard, user=caller.name)
 
     def _delete_one(self, kind: Kind, entity: Document, caller: Caller, *, hard: bool) -> Document:
         if not hard and kind.can_be_soft_deleted:

@@ -11,6 +11,7 @@ from minisched.ports import DocumentStore
 from minisched.sandbox.calls import Answer, Call, Endpoint
 from minisched.sandbox.catalog import Catalog
 from minisched.sandbox.connections import Connections
+from minisched.sandbox.dependents import Dependents
 from minisched.sandbox.entity_endpoints import EntityEndpoints
 from minisched.sandbox.kinds import Kind, find_collection, unknown_kind
 from minisched.sandbox.lineage import Lineage
@@ -39,6 +40,7 @@ class Dispatcher:
         server_version: Callable[[], str],
         base_url: str,
         now: Callable[[], datetime],
+        dependents: Dependents,
     ) -> None:
         def line() -> Line:
             try:
@@ -58,7 +60,7 @@ class Dispatcher:
             "testCase": quality.prepare_case,
             "app": machinery.prepare_app,
         }
-        entities = EntityEndpoints(self.catalog, presenter, prepare)
+        entities = EntityEndpoints(self.catalog, presenter, prepare, dependents)
         self._own: list[Endpoint] = [
             *System(self.catalog, presenter, server_version).endpoints(),
             *Connections(line).endpoints(),

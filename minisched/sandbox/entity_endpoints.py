@@ -14,6 +14,7 @@ from minisched.sandbox.callers import Caller
 from minisched.sandbox.calls import Answer, Call, Endpoint
 from minisched.sandbox.catalog import Catalog, Refused
 from minisched.sandbox.deletion import Deletion
+from minisched.sandbox.dependents import Dependents
 from minisched.sandbox.kinds import Kind
 from minisched.sandbox.listing import included, list_page
 from minisched.sandbox.presentation import Presenter
@@ -26,11 +27,13 @@ Prepare = Callable[[Document, Caller], Document]
 class EntityEndpoints:
     """The handlers of collections. `prepare` completes create requests by kind."""
 
-    def __init__(self, catalog: Catalog, presenter: Presenter, prepare: Mapping[str, Prepare]) -> None:
+    def __init__(
+        self, catalog: Catalog, presenter: Presenter, prepare: Mapping[str, Prepare], dependents: Dependents
+    ) -> None:
         self._catalog = catalog
         self._presenter = presenter
         self._prepare = prepare
-        self._deletion = Deletion(catalog)
+        self._deletion = Deletion(catalog, dependents)
 
     def endpoints(self) -> list[Endpoint]:
         return [

@@ -14,6 +14,7 @@ from minisched.domain.errors import Conflict, InvalidInput, MinischedError, NotF
 from minisched.ports import DocumentStore
 from minisched.sandbox.callers import caller_of
 from minisched.sandbox.calls import Call, path_segments, query_values
+from minisched.sandbox.dependents import Dependents, NoDependents
 from minisched.sandbox.dispatch import Dispatcher
 from minisched.sandbox.tree import export, kind_counts, tree
 
@@ -22,6 +23,7 @@ MOUNT = "/api/v1"
 _STATUS: Mapping[type[MinischedError], int] = {NotFound: 404, Conflict: 409, InvalidInput: 400, StoreUnavailable: 503}
 # Every path below the mount. Those of services are told apart because others answer for some of them.
 _PATHS = ("/{rest:path}", "/services", "/services/{rest:path}")
+_NONE = NoDependents()
 _METHODS = [HttpMethod.GET, HttpMethod.POST, HttpMethod.PUT, HttpMethod.PATCH, HttpMethod.DELETE]
 
 
@@ -32,34 +34,39 @@ def sandbox_routes(
     base_url: str,
     bot_token: str,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    dependents: Dependents = _NONE,
 ) -> list[Router]:
     """Routers that answer everything below /api/v1 but `services/ingestionPipelines`.
 
     `server_version` is the release that runs are told (`2.0.7`, of the line of their runtime), `base_url` this API's
     address without version (`http://127.0.0.1:8580/api`). Whoever presents `bot_token` as a bearer token is a run and
-    sees secrets in clear; all others see masks. The caller must let bodies be as large as workflows send them.
+    sees secrets in clear; all others see masks. `dependents` go with the services that are deleted. The caller must let
+    bodies be as large as workflows send them.
     """
-    dispatcher = Dispatcher(documents, server_version=server_version, base_url=base_url, now=now)
+    dispatcher = Dispatcher(documents, server_version=server_version, base_url=base_url, now=now, dependents=dependents)
 
     def catalog(path: str) -> HTTPRouteHandler:
         # A handler of its own for each path: Litestar 2.25 wraps one of several paths twice when it is synchronous.
-        @route(path, http_method=_METHODS, sync_to_thread=True)
+        @route(path, http_method=_METHODS, sync_to_thread=True, include_in_schema=False)
         def answer(request: Request[Any, Any, Any], body: RawBody) -> Response[Any]:
             found = dispatcher.answer(_call(request, body, bot_token))
             return Response(found.body, status_code=found.status, headers=dict(found.headers))
 
         return answer
 
-    @get("/minisched/sandbox", sync_to_thread=True)
+    @get("/minisched/sandbox", sync_to_thread=True, summary="Count what is in the sandbox")
     def sandbox_kinds() -> dict[str, int]:
+        """By type of entity."""
         return kind_counts(documents)
 
-    @get("/minisched/sandbox/tree", sync_to_thread=True)
+    @get("/minisched/sandbox/tree", sync_to_thread=True, summary="Show the sandbox as a tree")
     def sandbox_tree() -> dict[str, Any]:
+        """Services, and what is below each."""
         return tree(documents)
 
-    @get("/minisched/sandbox/export", sync_to_thread=True, media_type=MediaType.TEXT)
+    @get("/minisched/sandbox/export", sync_to_thread=True, media_type=MediaType.TEXT, summary="Export the sandbox")
     def sandbox_export() -> str:
+        """Every entity as a line of JSON."""
         return "".join(f"{line}\n" for line in export(documents))
 
     catch_all = [catalog(path) for path in _PATHS]

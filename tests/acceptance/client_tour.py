@@ -18,6 +18,7 @@ from metadata.generated.schema.api.services.ingestionPipelines.createIngestionPi
 from metadata.generated.schema.entity.services.connections.metadata.openMetadataConnection import (
     OpenMetadataConnection,
 )
+from metadata.generated.schema.entity.services.databaseService import DatabaseService
 from metadata.generated.schema.entity.services.ingestionPipelines.ingestionPipeline import (
     IngestionPipeline,
     PipelineState,
@@ -155,13 +156,16 @@ def run_tour(client: Any, pipeline_id: str, fqn: str, service: Any) -> dict[str,
         state = next((status["pipelineState"] for status in statuses if status["runId"] == run_id), None)
     logs = client.client.get(f"{PIPELINES}/logs/{pipeline_id}/last")
     client.delete(IngestionPipeline, pipeline_id, hard_delete=True)
+    left = client.client.get(f"{PIPELINES}?service={service.fullyQualifiedName.root}&include=all")
+    client.delete(DatabaseService, service.id, recursive=True, hard_delete=True)
     gone = client.client.get(f"{PIPELINES}?service={service.fullyQualifiedName.root}&include=all")
     return {
         "deployed": deployed["code"],
         "triggered": triggered["code"],
         "state": state,
         "log": "Workflow" in logs["ingestion_task"],
-        "left": sorted(pipeline["name"] for pipeline in gone["data"]),
+        "left": sorted(pipeline["name"] for pipeline in left["data"]),
+        "left without the service": gone["paging"]["total"],
     }
 
 

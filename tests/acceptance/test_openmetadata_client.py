@@ -73,4 +73,5 @@ def test_it_deploys_triggers_and_deletes(tour: Document) -> None:
         "state": "success",
         "log": True,
         "left": ["more 0", "more 1", "more 2"],
+        "left without the service": 0,
     }
