@@ -35,6 +35,7 @@ from minisched.domain.errors import StoreUnavailable
 from minisched.domain.outcome import stopped_in_queue
 from minisched.domain.pipeline import Deployment
 from minisched.domain.run import Run, RunKind, RunState, StopRequest
+from minisched.domain.spread import Spread
 from minisched.executor.automations import AutomationChildren
 from minisched.executor.job import JobBuilder
 from minisched.executor.launcher_client import LauncherClient
@@ -273,6 +274,7 @@ class Node:
     def _run_of(
         self, deployment: Deployment, run_id: str, scheduled_for: datetime, kind: RunKind, requested_by: str
     ) -> Run:
+        start = self._spread.start_of(scheduled_for, pipeline_id=deployment.id, fqn=deployment.fqn)
         return new_run(
             deployment,
             run_id=run_id,
@@ -281,7 +283,12 @@ class Node:
             runtime=self._choice.known(deployment) or self._choice.default,
             requested_by=requested_by,
             scheduled_for=scheduled_for,
+            not_before=start if kind is RunKind.SCHEDULED else None,
         )
+
+    @property
+    def _spread(self) -> Spread:
+        return Spread(self.settings.scheduler.spread_s, self.settings.scheduler.spread_of_pipelines)
 
     def _make_sender(self) -> OutboxSender:
         return OutboxSender(

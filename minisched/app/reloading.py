@@ -39,6 +39,8 @@ RELOADABLE = frozenset(
         "scheduler.catchup_runs",
         "scheduler.catchup_window_s",
         "scheduler.misfire_grace_s",
+        "scheduler.spread_of_pipelines",
+        "scheduler.spread_s",
         "scheduler.tick_retention_days",
     }
 )

@@ -354,6 +354,7 @@ def new_run(
     requested_by: str,
     overrides: Document | None = None,
     scheduled_for: datetime | None = None,
+    not_before: datetime | None = None,
 ) -> Run:
     """A queued run of the deployment, with the limits that its airflowConfig asks for (contract §4.2)."""
     limits = deployment.airflow_config
@@ -367,6 +368,7 @@ def new_run(
         kind=kind,
         enqueued_at=clock.now(),
         scheduled_for=scheduled_for,
+        not_before=not_before,
         retries=_count(limits.get("retries"), 0),
         retry_delay_s=_count(limits.get("retryDelay"), DEFAULT_RETRY_DELAY_S),
         max_active_runs=max(1, int(limits.get("maxActiveRuns") or 1)),

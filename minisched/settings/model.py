@@ -336,6 +336,16 @@ class SchedulerSettings(Section):
     catchup_runs: int = Field(
         default=100, ge=1, le=1000, description="Most instants of one pipeline that are caught up at once, the latest."
     )
+    spread_s: _NotNegative = Field(
+        default=0.0,
+        description=(
+            "Seconds over which runs of one instant are spread, each pipeline always at the same distance; choose less "
+            "than the shortest interval. 0: all at once."
+        ),
+    )
+    spread_of_pipelines: dict[str, _NotNegative] = Field(
+        default_factory=dict, description="Seconds by the FQN of a pipeline, instead of scheduler.spread_s."
+    )
     tick_retention_days: _Positive = Field(
         default=30.0, description="Days after which the record of an instant, fired or not, is deleted."
     )
