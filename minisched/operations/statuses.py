@@ -96,11 +96,20 @@ class Statuses:
 
     def search(self, fqn: str, wanted: StatusRange) -> list[Document]:
         """Newest first. Raises PipelineNotFound."""
-        return self._statuses_of(self._editor.get_by_fqn(fqn, include="all"), wanted, with_queue=True)
+        pipeline = self._editor.get_by_fqn(fqn, include="all")
+        stored = self._store.search(
+            pipeline.fqn, start_ms=wanted.start_ms, end_ms=wanted.end_ms, limit=wanted.effective_limit
+        )
+        return self._statuses_of(pipeline, wanted, stored, with_queue=True)
 
     def latest_of(self, pipelines: Sequence[Pipeline]) -> dict[str, list[Document]]:
         """The newest five of each pipeline, by FQN; the orchestrator is not asked."""
-        return {pipeline.fqn: self._statuses_of(pipeline, StatusRange(), with_queue=False) for pipeline in pipelines}
+        stored = self._store.latest([pipeline.fqn for pipeline in pipelines], each=DEFAULT_LIMIT)
+        wanted = StatusRange()
+        return {
+            pipeline.fqn: self._statuses_of(pipeline, wanted, stored.get(pipeline.fqn, []), with_queue=False)
+            for pipeline in pipelines
+        }
 
     def delete(self, pipeline_id: str, run_id: str | None = None) -> Pipeline:
         """One row, or all; absent afterwards. Raises PipelineNotFound."""
@@ -110,9 +119,9 @@ class Statuses:
 
     # --- what is listed -----------------------------------------------------------------------------------------------
 
-    def _statuses_of(self, pipeline: Pipeline, wanted: StatusRange, *, with_queue: bool) -> list[Document]:
-        limit = wanted.effective_limit
-        stored = self._store.search(pipeline.fqn, start_ms=wanted.start_ms, end_ms=wanted.end_ms, limit=limit)
+    def _statuses_of(
+        self, pipeline: Pipeline, wanted: StatusRange, stored: Sequence[Document], *, with_queue: bool
+    ) -> list[Document]:
         statuses = {str(status["runId"]): self._truth(status) for status in stored if not self._is_stale(status)}
         for run in self._own_runs(pipeline, wanted):
             known = statuses.get(run.id)
@@ -120,7 +129,7 @@ class Statuses:
         for status in self._queued(pipeline) if with_queue else ():
             if wanted.holds(status):
                 statuses.setdefault(str(status["runId"]), status)
-        return newest_first(list(statuses.values()))[:limit]
+        return newest_first(list(statuses.values()))[: wanted.effective_limit]
 
     def _truth(self, status: Document) -> Document:
         if not is_active(status) or (run := self._own_run(str(status["runId"]))) is None:

@@ -72,7 +72,7 @@ def status_of(run_id: str, state: PipelineState, at: int) -> Any:
 
 
 def entity_tour(client: Any, service: Any) -> dict[str, Any]:
-    made = client.create_or_update(create_request(service, "night.ly"))
+    made = client.create_or_update(create_request(service, "night.ly", enableStreamableLogs=True))
     fqn = made.fullyQualifiedName.root
     by_name = client.get_by_name(IngestionPipeline, fqn, fields=["owners", "pipelineStatuses"])
     by_id = client.get_by_id(IngestionPipeline, made.id)
@@ -155,6 +155,8 @@ def run_tour(client: Any, pipeline_id: str, fqn: str, service: Any) -> dict[str,
         statuses = client.client.get(f"{PIPELINES}/{fqn}/pipelineStatus")["data"]
         state = next((status["pipelineState"] for status in statuses if status["runId"] == run_id), None)
     logs = client.client.get(f"{PIPELINES}/logs/{pipeline_id}/last")
+    progress = client.get_progress_state(fqn, run_id)
+    whole = client.get_logs_from_s3(fqn, run_id, limit=100_000) or ""
     client.delete(IngestionPipeline, pipeline_id, hard_delete=True)
     left = client.client.get(f"{PIPELINES}?service={service.fullyQualifiedName.root}&include=all")
     client.delete(DatabaseService, service.id, recursive=True, hard_delete=True)
@@ -164,6 +166,9 @@ def run_tour(client: Any, pipeline_id: str, fqn: str, service: Any) -> dict[str,
         "triggered": triggered["code"],
         "state": state,
         "log": "Workflow" in logs["ingestion_task"],
+        "progress": progress.updateType.value,
+        "same log": whole == logs["ingestion_task"],
+        "said twice": whole.count("Workflow Summary") > 1,
         "left": sorted(pipeline["name"] for pipeline in left["data"]),
         "left without the service": gone["paging"]["total"],
     }

@@ -72,6 +72,9 @@ def test_it_deploys_triggers_and_deletes(tour: Document) -> None:
         "triggered": 200,
         "state": "success",
         "log": True,
+        "progress": "PIPELINE_COMPLETE",
+        "same log": True,
+        "said twice": False,
         "left": ["more 0", "more 1", "more 2"],
         "left without the service": 0,
     }
