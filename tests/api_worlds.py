@@ -17,13 +17,16 @@ from litestar.testing import TestClient
 
 from minisched.api.dependencies import ApiDependencies
 from minisched.api.server import create_api
-from minisched.clients.local import LocalClient
+from minisched.clients.local import LocalClient, new_run
 from minisched.domain import schedule
 from minisched.domain.pipeline import Document
 from minisched.operations.use_cases import UseCases, use_cases
 from minisched.ports import ClientResponse, EntityRef, PipelineServiceClient
+from minisched.scheduler import Backfill, RunOf
 from minisched.store import migrations
 from minisched.store.received_logs import FileReceivedLogs
+from minisched.store.schedules import SqlScheduleStore
+from minisched.store.tick_history import SqlTickHistory
 from tests.fakes import (
     FakeAlarm,
     FakeExecutor,
@@ -138,6 +141,18 @@ def in_process(directory: Path, **settings: Any) -> Iterator[World]:
         yield world
 
 
+def _run_of(stores: Stores) -> RunOf:
+    return lambda deployment, run_id, scheduled_for, kind, requested_by: new_run(
+        deployment,
+        run_id=run_id,
+        kind=kind,
+        clock=stores.clock,
+        runtime="main",
+        requested_by=requested_by,
+        scheduled_for=scheduled_for,
+    )
+
+
 def _world(stores: Stores, received: FileReceivedLogs, *, scripted: bool, settings: dict[str, Any]) -> World:
     executor, logs, alarm = FakeExecutor(stores.runs, stores.clock), MemoryRunLogs(), FakeAlarm()
     runtimes, entities, stopping = FakeRuntimes(), a_directory(), threading.Event()
@@ -158,11 +173,19 @@ def _world(stores: Stores, received: FileReceivedLogs, *, scripted: bool, settin
             host_ip=lambda: "192.0.2.1",
             kill_patience_s=1.0,
         )
+    assert stores.database is not None
+    assert stores.box is not None
+    schedules = SqlScheduleStore(stores.database, stores.box)
     cases = use_cases(
         pipelines=stores.pipelines,
         statuses=stores.statuses,
         deployments=stores.deployments,
         runs=stores.runs,
+        schedules=schedules,
+        history=SqlTickHistory(stores.database, stores.box),
+        backfills=Backfill(
+            deployments=stores.deployments, schedules=schedules, executor=executor, run_of=_run_of(stores)
+        ),
         logs=logs,
         received_logs=received,
         executor=executor,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, RootModel
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from minisched.api.schemas import LoggerLevel, PipelineState, PipelineType, Provider
 
@@ -398,6 +398,101 @@ class DeploymentsAnswer(BaseModel):
     data: list[DeploymentAnswer]
 
 
+class TickAnswer(BaseModel):
+    """What became of an instant, or of `instants` alike ones that follow each other, from `scheduledFor` through
+    `through`. `runId` is the run that it fired, or that stands for it."""
+
+    scheduledFor: Milliseconds  # noqa: N815
+    through: Milliseconds
+    instants: int
+    decision: Literal["fired", "coalesced", "skipped", "paused", "missed"]
+    decidedAt: Milliseconds  # noqa: N815
+    runId: str | None = None  # noqa: N815
+    reason: Literal["late", "window", "limit", "scheduler_off"] | None = None
+    remark: str | None = None
+
+
+class TicksAnswer(BaseModel):
+    """A page of ticks, newest first."""
+
+    data: list[TickAnswer]
+    paging: RunsPagingAnswer
+
+
+class WhyAnswer(BaseModel):
+    """Why a pipeline ran or did not; `before` and `after` are the nearest instants of its schedule."""
+
+    pipelineId: str  # noqa: N815
+    at: Milliseconds
+    timezone: str
+    verdict: str
+    sentence: str
+    before: Milliseconds | None = None
+    after: Milliseconds | None = None
+    tick: TickAnswer | None = None
+    run: RunAnswer | None = None
+
+
+class UpcomingAnswer(BaseModel):
+    """An instant to come, in three spellings."""
+
+    at: Milliseconds
+    utc: str
+    local: str
+    remark: str | None = None
+
+
+class PreviewAnswer(BaseModel):
+    """The next instants of a schedule; disabled ones do not fire."""
+
+    pipelineId: str  # noqa: N815
+    timezone: str
+    enabled: bool
+    data: list[UpcomingAnswer]
+    schedule: str | None = None
+
+
+class BackfilledAnswer(BaseModel):
+    """An instant, and the run that was queued for it or that it has already."""
+
+    scheduledFor: Milliseconds  # noqa: N815
+    runId: str | None = None  # noqa: N815
+
+
+class BackfillAnswer(BaseModel):
+    """What was queued, or would be in a dry run, and which instants have their run already."""
+
+    dryRun: bool  # noqa: N815
+    queued: list[BackfilledAnswer]
+    known: list[BackfilledAnswer]
+
+
+class SimulatedAnswer(BaseModel):
+    """One pipeline in a simulation: how many instants, the first ones, and the changes of clocks that touch them."""
+
+    pipelineId: str  # noqa: N815
+    fullyQualifiedName: str  # noqa: N815
+    schedule: str
+    timezone: str
+    instants: int
+    durationS: float  # noqa: N815
+    data: list[Milliseconds]
+    clockChanges: list[JsonObject]  # noqa: N815
+
+
+class SimulationAnswer(BaseModel):
+    """What all schedules come to."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    from_: Annotated[Milliseconds, Field(alias="from")]
+    to: Milliseconds
+    instants: int
+    pipelines: list[SimulatedAnswer]
+    busiest: JsonObject | None = None
+    peak: JsonObject | None = None
+
+
 class AliveAnswer(BaseModel):
     """The process answers."""
 
@@ -436,6 +531,11 @@ ANSWERS: tuple[type[BaseModel], ...] = (
     OutboxAnswer,
     RuntimesAnswer,
     DeploymentsAnswer,
+    TicksAnswer,
+    WhyAnswer,
+    PreviewAnswer,
+    BackfillAnswer,
+    SimulationAnswer,
     AliveAnswer,
     ReadyAnswer,
 )

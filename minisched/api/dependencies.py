@@ -83,6 +83,8 @@ def providers(dependencies: ApiDependencies) -> dict[str, Provide]:
         "streamed_logs": _always(cases.streamed_logs),
         "progress": _always(cases.progress),
         "runs": _always(cases.runs),
+        "instants": _always(cases.instants),
+        "simulations": _always(cases.simulations),
         "outbox": _always(dependencies.outbox),
         "deployments": _always(dependencies.deployments),
         "runtimes": _always(dependencies.runtimes),

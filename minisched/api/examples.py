@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from minisched.api.answers import (
     AliveAnswer,
+    BackfillAnswer,
     ClientAnswer,
     DeploymentsAnswer,
     ErrorAnswer,
@@ -21,6 +22,7 @@ from minisched.api.answers import (
     OutboxAnswer,
     PipelineAnswer,
     PipelinesAnswer,
+    PreviewAnswer,
     ProgressAnswer,
     QueueAnswer,
     ReadyAnswer,
@@ -28,10 +30,13 @@ from minisched.api.answers import (
     RunsAnswer,
     RunsWithLogsAnswer,
     RuntimesAnswer,
+    SimulationAnswer,
     StatusAnswer,
     StatusesAnswer,
+    TicksAnswer,
     VersionsAnswer,
     WholeRunAnswer,
+    WhyAnswer,
 )
 
 _ID = "891b373d-a253-4639-ad54-fc17491a7d5d"
@@ -140,6 +145,35 @@ EXAMPLES: dict[type[BaseModel], Any] = {
             }
         ]
     },
+    TicksAnswer: {
+        "data": [
+            {
+                "scheduledFor": _AT_MS,
+                "through": _AT_MS,
+                "instants": 1,
+                "decision": "fired",
+                "decidedAt": _AT_MS + 4,
+                "runId": _RUN_ID,
+            }
+        ],
+        "paging": {},
+    },
+    WhyAnswer: {
+        "pipelineId": _ID,
+        "at": _AT_MS,
+        "timezone": "Europe/Berlin",
+        "verdict": "paused",
+        "sentence": "It did not run at 2025-01-01 01:00 CET: mysql.mysql_metadata was disabled.",
+    },
+    PreviewAnswer: {
+        "pipelineId": _ID,
+        "schedule": "0 1 * * *",
+        "timezone": "Europe/Berlin",
+        "enabled": True,
+        "data": [{"at": _AT_MS, "utc": "2025-01-01T00:00:00+00:00", "local": "2025-01-01T01:00:00+01:00"}],
+    },
+    BackfillAnswer: {"dryRun": False, "queued": [{"scheduledFor": _AT_MS, "runId": _RUN_ID}], "known": []},
+    SimulationAnswer: {"from": _AT_MS, "to": _AT_MS + 86_400_000, "instants": 0, "pipelines": []},
     AliveAnswer: {"status": "alive"},
     ReadyAnswer: {"status": "ready", "runtimes": {"main": "ready"}},
 }

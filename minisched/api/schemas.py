@@ -285,6 +285,15 @@ class StopOptions(Body):
     why: Annotated[str, Field(max_length=500), AfterValidator(check_text)] = "a person asked for it"
 
 
+class BackfillOptions(Body):
+    """The interval whose instants are to be made up for; times in ISO 8601, local to the pipeline's zone unless they
+    have an offset. With `dryRun` nothing is queued."""
+
+    from_: Annotated[ShortText, Field(alias="from")]
+    to: ShortText
+    dryRun: bool = False  # noqa: N815
+
+
 def parse(model: type[ModelT], body: bytes) -> ModelT:
     """The JSON body as a model. Raises InvalidInput naming path and problem, never a value."""
     try:

@@ -16,6 +16,7 @@ from minisched.api.edge import Edge
 from minisched.api.errors import EXCEPTION_HANDLERS
 from minisched.api.health import health_router
 from minisched.api.ingestion_pipelines import ingestion_pipelines_router
+from minisched.api.instants import SCHEDULED_PATH, schedules_router
 from minisched.api.openapi import AnswerComponents
 from minisched.api.representation import PIPELINES_PATH
 from minisched.api.runs import minisched_router
@@ -44,6 +45,7 @@ def create_api(dependencies: ApiDependencies, sandbox_routes: Sequence[Controlle
         route_handlers=[
             ingestion_pipelines_router(),
             minisched_router(),
+            schedules_router(),
             health_router(),
             *(airflow_plugin_routers(plugin) if plugin else []),
             *sandbox_routes,
@@ -66,6 +68,6 @@ def create_api(dependencies: ApiDependencies, sandbox_routes: Sequence[Controlle
         api.inner,
         bound_host=dependencies.bound_host,
         public_url=dependencies.public_url,
-        keep_slashes_below=[PIPELINES_PATH],
+        keep_slashes_below=[PIPELINES_PATH, SCHEDULED_PATH],
     )
     return api

@@ -47,7 +47,7 @@ from minisched.executor.validation import ValidatingChildren
 from minisched.observability import configure_logging, remember_secrets
 from minisched.operations.use_cases import use_cases
 from minisched.ports import EntityDirectory, PipelineServiceClient, RunQuery
-from minisched.scheduler import Scheduler
+from minisched.scheduler import Backfill, Scheduler
 from minisched.serving import Signals, serve_until_stopped
 from minisched.settings import Settings, prepare_data_dir
 from minisched.store import migrations
@@ -350,6 +350,14 @@ class Node:
             statuses=SqlPipelineStatusStore(self._database, self._box),
             deployments=self._deployments,
             runs=self._runs,
+            schedules=self._schedules,
+            history=self._history,
+            backfills=Backfill(
+                deployments=self._deployments,
+                schedules=self._schedules,
+                executor=self._supervisor,
+                run_of=self._run_of,
+            ),
             logs=self._directories,
             received_logs=self._received,
             executor=self._supervisor,

@@ -29,6 +29,7 @@ COMMANDS = {
     "run": ("run_command", "run", "Run a workflow file of the connector docs here and now."),
     "pipeline": ("pipeline_commands", "pipeline", "Create, deploy, trigger and watch pipelines."),
     "runs": ("runs_commands", "runs", "List, show and stop runs; see what waits."),
+    "schedule": ("schedule_commands", "schedule", "Simulate the schedules of all pipelines."),
     "sandbox": ("sandbox_commands", "sandbox", "Look at what workflows sent to the sandbox catalog."),
     "runtime": ("runtime_commands", "runtime", "Create, list, inspect and remove ingestion environments."),
     "config": ("settings_commands", "config", "Check the settings and show where each value comes from."),

@@ -16,6 +16,7 @@ from minisched.cli.pipeline_lookup import all_pipelines, find_pipeline, service_
 from minisched.cli.printing import console, print_json, state_text, table, when
 from minisched.cli.run_log import follow_log, read_log
 from minisched.cli.run_report import print_end, runs_table
+from minisched.cli.schedule_commands import backfill, next_instants, why
 from minisched.cli.server import PIPELINES, RUNS, Server
 from minisched.cli.workflow_file import read_mapping
 from minisched.domain.errors import RunNotFound
@@ -291,3 +292,7 @@ def _print_answer(answer: Document | None, text: str, as_json: bool) -> None:
         print_json(answer)
     else:
         click.echo(text)
+
+
+for command in (why, next_instants, backfill):
+    pipeline.add_command(command)

@@ -126,7 +126,7 @@ class Instants:
         if not versions:
             raise PipelineNotFound(f"{pipeline} is not deployed, and no schedule of it is known.")
         now, zone = self._clock.now(), _zone(versions[-1])
-        asked = _moment(at, zone) if at else _last_instant(versions[-1], now)
+        asked = _moment(at, zone, "at") if at else _last_instant(versions[-1], now)
         version = _in_force(versions, asked)
         facts = self._facts(pipeline_id, version, asked, now, zone, versions[0].since)
         return Answer(
@@ -172,23 +172,21 @@ class Instants:
             remark=schedule.explain(at) if schedule else None,
         )
 
-    def backfill(
-        self, pipeline: str, *, since: datetime, until: datetime, dry_run: bool, requested_by: str
-    ) -> Backfilled:
+    def backfill(self, pipeline: str, *, since: str, until: str, dry_run: bool, requested_by: str) -> Backfilled:
         """Queue a run for each instant of its present schedule in since ≤ t < until that has none, oldest first.
 
-        Only instants that have been decided count; the scheduler looks after the others. Raises PipelineNotFound,
-        InvalidInput.
+        Times are in ISO 8601, in its zone unless they have an offset. Only instants that have been decided count; the
+        scheduler looks after the others. Raises PipelineNotFound, InvalidInput.
         """
         version = self._present(self._known(pipeline))
         schedule = version.schedule
         if schedule is None:
             raise InvalidInput("has no schedule", field="pipeline", hint="Trigger it instead.")
-        if until <= since:
+        begin, end = (_moment(text, _zone(version), name) for text, name in ((since, "from"), (until, "to")))
+        if end <= begin:
             raise InvalidInput("is not after 'from'", field="to")
-        last = min(until - _MOMENT, version.decided_until)
         instants = []
-        for instant in schedule.due(since - _MOMENT, last):
+        for instant in schedule.due(begin - _MOMENT, min(end - _MOMENT, version.decided_until)):
             instants.append(instant)
             if len(instants) > _MOST_BACKFILLED:
                 hint = "Order shorter intervals one after the other."
@@ -202,7 +200,7 @@ class Instants:
         if dry_run:
             return Backfilled([(instant, None) for instant in missing], known)
         queued = self._backfills.backfill(version.pipeline_id, missing, requested_by=requested_by)
-        return Backfilled([(run.scheduled_for or since, run.id) for run in queued], known)
+        return Backfilled([(run.scheduled_for, run.id) for run in queued if run.scheduled_for], known)
 
     # --- parts --------------------------------------------------------------------------------------------------------
 
@@ -247,7 +245,7 @@ def _last_before(schedule: Schedule, moment: datetime) -> datetime | None:
     return None
 
 
-def _moment(text: str, zone: ZoneInfo) -> datetime:
+def _moment(text: str, zone: ZoneInfo, field_name: str) -> datetime:
     """The minute that a person means. A local time that does not exist is the end of the gap that it lies in."""
     try:
         given = datetime.fromisoformat(text.strip()).replace(second=0, microsecond=0)
@@ -256,6 +254,6 @@ def _moment(text: str, zone: ZoneInfo) -> datetime:
         moment = given.replace(tzinfo=zone).astimezone(UTC)
     except (ValueError, OverflowError):
         hint = "Write it as 2026-03-29T02:30, or with an offset."
-        raise InvalidInput(f"'{text[:100]}' is not a time", field="at", hint=hint) from None
+        raise InvalidInput(f"'{text[:100]}' is not a time", field=field_name, hint=hint) from None
     exists = moment.astimezone(zone).replace(tzinfo=None, fold=0) == given.replace(fold=0)
     return moment if exists else stretch_at(zone, moment).start

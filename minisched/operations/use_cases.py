@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from minisched.operations.editing import PipelineEditor
 from minisched.operations.entity_runs import EntityRuns
+from minisched.operations.instants import Instants
 from minisched.operations.lifecycle import Lifecycle
 from minisched.operations.pipeline_logs import PipelineLogs
 from minisched.operations.pipelines import Pipelines, ValidateSchedule
@@ -13,9 +14,11 @@ from minisched.operations.progress import Progress
 from minisched.operations.reconciling import Reconciliation
 from minisched.operations.runs import Runs
 from minisched.operations.service_pipelines import ServicePipelines
+from minisched.operations.simulation import Simulations
 from minisched.operations.statuses import Statuses
 from minisched.operations.streamed_logs import StreamedLogs
 from minisched.ports import (
+    BackfillQueue,
     Clock,
     DeploymentStore,
     EntityDirectory,
@@ -26,6 +29,8 @@ from minisched.ports import (
     ReceivedLogs,
     RunLogs,
     RunStore,
+    ScheduleStore,
+    TickHistory,
 )
 
 
@@ -41,6 +46,8 @@ class UseCases:
     progress: Progress
     runs: Runs
     reconciliation: Reconciliation
+    instants: Instants
+    simulations: Simulations
 
 
 def use_cases(
@@ -49,6 +56,9 @@ def use_cases(
     statuses: PipelineStatusStore,
     deployments: DeploymentStore,
     runs: RunStore,
+    schedules: ScheduleStore,
+    history: TickHistory,
+    backfills: BackfillQueue,
     logs: RunLogs,
     received_logs: ReceivedLogs,
     executor: Executor,
@@ -83,4 +93,14 @@ def use_cases(
             editor=editor, runs=run_cases, received=received_logs, statuses=statuses, client=client
         ),
         runs=run_cases,
+        instants=Instants(
+            runs=run_cases,
+            run_store=runs,
+            deployments=deployments,
+            schedules=schedules,
+            history=history,
+            backfills=backfills,
+            clock=clock,
+        ),
+        simulations=Simulations(deployments=deployments, schedules=schedules, history=history),
     )

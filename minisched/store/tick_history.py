@@ -69,7 +69,7 @@ class SqlTickHistory:
             .group_by(runs.c.pipeline_id)
         )
         with self._database.read() as connection:
-            return {pipeline_id: float(mean) / 1000 for pipeline_id, mean in connection.execute(statement).tuples()}
+            return {pipeline_id: float(mean) / 1000 for pipeline_id, mean in connection.execute(statement)}
 
     def prune(self, *, before: datetime, limit: int) -> int:
         return self._database.transact(lambda connection: _prune(connection, to_ms(before), limit))
