@@ -6,6 +6,7 @@ Cursors are opaque to callers: a byte offset where the log is ours, `page:charac
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -25,6 +26,8 @@ from minisched.ports import PipelineServiceClient, PipelineStatusStore, Received
 CHUNK_BYTES = 64 * 1024
 LARGEST_PAGE = 1024 * 1024
 _MOST_DIGITS = 15
+# Another orchestrator is not asked by every look of everybody who follows a log.
+_ASK_AGAIN_S = 2.0
 
 
 class RunPhase(Enum):
@@ -169,7 +172,7 @@ class StreamedLogs:
     def _byte_tail(self, pipeline: Pipeline, run_id: str, own: Run | None) -> ByteTail:
         if own is not None:
             return ByteTail(
-                lambda offset, limit: self._runs.read_log(run_id, offset=offset, limit=limit),
+                lambda offset, limit: self._runs.log_of(own, offset=offset, limit=limit),
                 lambda: RunPhase.COMPLETE if self._runs.get(run_id).is_terminal else RunPhase.GOING_ON,
             )
 
@@ -234,6 +237,7 @@ class PageTail:
         self._client = client
         self._pipeline = pipeline
         self._run_id = run_id
+        self._asked_in_vain_at: float | None = None
         self.phase = phase
 
     def check(self, cursor: str) -> None:
@@ -242,10 +246,19 @@ class PageTail:
     def read(self, cursor: str | None, limit: int, *, complete: bool) -> LogPiece:  # noqa: ARG002 - pages are text
         """An orchestrator that knows no log yet, or does not answer, has nothing to say yet."""
         page, taken = _page_cursor(cursor or "0")
+        nothing = LogPiece("", _page_text(page, taken), 0)
+        now = time.monotonic()
+        if self._asked_in_vain_at is not None and now - self._asked_in_vain_at < _ASK_AGAIN_S:
+            return nothing
+        piece = self._asked(page, taken, limit) or nothing
+        self._asked_in_vain_at = None if piece.text or piece.more else now
+        return piece
+
+    def _asked(self, page: int, taken: int, limit: int) -> LogPiece | None:
         try:
             found = self._client.get_last_ingestion_logs(self._pipeline.ref, page, self._run_id)
         except (OrchestratorError, NotFound, InvalidInput):
-            return LogPiece("", _page_text(page, taken), 0)
+            return None
         text = found.text[taken : taken + limit]
         taken += len(text)
         if taken >= len(found.text) and found.after is not None:
