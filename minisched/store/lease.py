@@ -18,8 +18,10 @@ from minisched.store.tables import leases
 
 _OURS = leases.c.name == "server"
 
-# Until the transaction ends nobody can take the lease, while renewals pass where the database has a lock for that.
-_COMPARED = select(leases.c.token).where(_OURS).with_for_update(read=True, key_share=True)
+# Until the transaction ends nobody can take the lease, while renewals pass where the database has a lock for that. As
+# text, because every transaction that writes begins with it.
+_COMPARED = "SELECT token FROM leases WHERE name = 'server'"
+_LOCKED = {"postgresql": " FOR KEY SHARE", "mysql": " LOCK IN SHARE MODE"}
 
 # Of one clock, whoever asks. An SQLite file has a single machine, whose clock is ours.
 _NOW_MS = {
@@ -68,8 +70,10 @@ class SqlLease:
         Raises LeaseLost after `kept_out` was called.
         """
 
+        statement = _COMPARED + _LOCKED.get(self._database.dialect, "")
+
         def compare(connection: Connection) -> None:
-            if connection.execute(_COMPARED).scalar_one() != token:
+            if connection.exec_driver_sql(statement).scalar_one() != token:
                 kept_out()
                 raise LeaseLost
 

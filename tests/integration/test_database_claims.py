@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -20,6 +22,7 @@ from minisched.store.engine import open_database
 from minisched.store.run_rows import to_row
 from minisched.store.secrets import SecretBox, new_key
 from minisched.store.tables import runs as runs_table
+from tests.integration import claiming_process
 from tests.store_kinds import STOPPED, SUCCESS, Stores, a_run, a_stop, sql_stores
 
 RUNS, PIPELINES, SLOTS, PER_PIPELINE = 200, 7, 4, 2
@@ -81,6 +84,31 @@ def test_two_servers_claim_each_run_once_within_the_limits(database_url: str) ->
         assert set(watch.highest_of_a_service) == set(SERVICES)
         assert len(servers[0].runs.search(RunQuery(states=[RunState.SUCCESS], limit=RUNS + 1))) == RUNS
         assert len(servers[1].outbox.pending(limit=RUNS + 1)) == RUNS
+
+
+def test_two_processes_claim_each_run_once_within_the_limits(database_url: str) -> None:
+    """What is running is counted by somebody else, as often as the database answers."""
+    pipelines = [str(uuid4()) for _ in range(PIPELINES)]
+    with sql_stores("sql", database_url) as stores:
+        for n in range(120):
+            service = SERVICES[n % PIPELINES % len(SERVICES)]
+            stores.runs.enqueue(a_run(n, pipeline_id=pipelines[n % PIPELINES], max_active_runs=1, service_fqn=service))
+        command = [sys.executable, "-m", "tests.integration.claiming_process", database_url]
+        processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+        counted = 0
+        while any(process.poll() is None for process in processes):
+            running = stores.runs.search(RunQuery(states=[RunState.RUNNING]))
+            of_services = Counter(run.service_fqn for run in running)
+            assert len(running) <= claiming_process.SLOTS
+            assert max(Counter(run.pipeline_id for run in running).values(), default=0) <= 1
+            limit = claiming_process.LIMITS.limit
+            assert all(count <= (limit(service) or claiming_process.SLOTS) for service, count in of_services.items())
+            counted += bool(running)
+        claimed = [process.communicate()[0].split() for process in processes]
+        assert [process.returncode for process in processes] == [0, 0]
+        assert all(claimed)
+        assert counted
+        assert sorted(claimed[0] + claimed[1]) == sorted(run.id for run in stores.runs.search(RunQuery(limit=121)))
 
 
 def test_a_run_is_either_claimed_or_stopped(database_url: str) -> None:
