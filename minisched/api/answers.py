@@ -187,6 +187,7 @@ class ClientAnswer(BaseModel):
 class EventAnswer(BaseModel):
     """A ChangeEvent."""
 
+    id: Uuid
     eventType: Literal["entityUpdated", "entityFieldsChanged"]  # noqa: N815
     entityType: Literal["ingestionPipeline"]  # noqa: N815
     entityId: Uuid  # noqa: N815
@@ -196,6 +197,7 @@ class EventAnswer(BaseModel):
     userName: str  # noqa: N815
     timestamp: Milliseconds
     changeDescription: ChangeDescriptionAnswer  # noqa: N815
+    incrementalChangeDescription: ChangeDescriptionAnswer  # noqa: N815
     entity: PipelineAnswer
 
 

@@ -100,6 +100,7 @@ EXAMPLES: dict[type[BaseModel], Any] = {
     StatusesAnswer: {"data": [_STATUS], "paging": {"total": 1}},
     ClientAnswer: {"code": 200, "platform": "local", "runId": _RUN_ID},
     EventAnswer: {
+        "id": _RUN_ID,
         "eventType": "entityUpdated",
         "entityType": "ingestionPipeline",
         "entityId": _ID,
@@ -109,6 +110,7 @@ EXAMPLES: dict[type[BaseModel], Any] = {
         "userName": "admin",
         "timestamp": _AT_MS,
         "changeDescription": _CHANGES,
+        "incrementalChangeDescription": _CHANGES,
         "entity": _PIPELINE,
     },
     JobAnswer: {"jobId": _RUN_ID, "message": "Delete operation initiated for x", "entityName": "x"},

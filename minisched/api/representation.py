@@ -10,6 +10,7 @@ import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 from minisched.api import cursors
 from minisched.api.schemas import ENTITY_FIELDS
@@ -146,7 +147,14 @@ class EntityView:
         deleted: Sequence[Document] = (),
     ) -> Document:
         """A ChangeEvent of something that makes no version."""
+        description = {
+            "fieldsAdded": list(added),
+            "fieldsUpdated": list(updated),
+            "fieldsDeleted": list(deleted),
+            "previousVersion": pipeline.version,
+        }
         return {
+            "id": str(uuid4()),
             "eventType": event_type,
             "entityType": ENTITY_TYPE,
             "entityId": pipeline.id,
@@ -155,12 +163,8 @@ class EntityView:
             "currentVersion": pipeline.version,
             "userName": user,
             "timestamp": at_ms,
-            "changeDescription": {
-                "fieldsAdded": list(added),
-                "fieldsUpdated": list(updated),
-                "fieldsDeleted": list(deleted),
-                "previousVersion": pipeline.version,
-            },
+            "changeDescription": description,
+            "incrementalChangeDescription": description,
             "entity": self.whole(pipeline),
         }
 

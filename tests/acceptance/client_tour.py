@@ -11,6 +11,7 @@ import time
 from typing import Any
 from uuid import uuid4
 
+import requests
 from metadata.generated.schema.api.services.createDatabaseService import CreateDatabaseServiceRequest
 from metadata.generated.schema.api.services.ingestionPipelines.createIngestionPipeline import (
     CreateIngestionPipelineRequest,
@@ -24,15 +25,21 @@ from metadata.generated.schema.entity.services.ingestionPipelines.ingestionPipel
     PipelineState,
     PipelineStatus,
 )
+from metadata.generated.schema.entity.services.ingestionPipelines.logStreamEvent import LogStreamEvent
 from metadata.generated.schema.entity.services.ingestionPipelines.operationMetrics import (
     OperationMetric,
     OperationMetricsBatch,
+)
+from metadata.generated.schema.entity.services.ingestionPipelines.pipelineServiceClientResponse import (
+    PipelineServiceClientResponse,
 )
 from metadata.generated.schema.entity.services.ingestionPipelines.progressUpdate import (
     ProgressNode,
     ProgressUpdate,
     ProgressUpdateType,
 )
+from metadata.generated.schema.type.changeEvent import ChangeEvent
+from metadata.generated.schema.type.entityHistory import EntityVersionHistory as EntityHistory
 from metadata.ingestion.ometa.ometa_api import OpenMetadata
 
 PIPELINES = "/services/ingestionPipelines"
@@ -174,6 +181,50 @@ def run_tour(client: Any, pipeline_id: str, fqn: str, service: Any) -> dict[str,
     }
 
 
+def events_of(client: Any, path: str) -> list[dict[str, Any]]:
+    """Of a stream that ends."""
+    response = requests.get(f"{client.config.hostPort}/v1{path}", timeout=60)
+    lines = response.content.decode().split("\n")
+    return [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
+
+
+def shape_tour(client: Any, service: Any) -> dict[str, str]:
+    """Every kind of answer, read by the models that OpenMetadata generates from its schemas; what they say against."""
+    http, fqn = client.client, f"{service.fullyQualifiedName.root}.shapes"
+    made = http.post(PIPELINES, create_request(service, "shapes").model_dump_json(exclude_none=True))
+    pipeline_id, run_id, at = made["id"], str(uuid4()), 1735689600000
+    user = http.get("/users/name/admin")["id"]
+    status = {"runId": run_id, "pipelineState": "success", "timestamp": at, "status": [{"name": "s", "records": 1}]}
+    update = {"runId": run_id, "timestamp": at, "updateType": "PIPELINE_COMPLETE", "progress": {"processed": 1}}
+    answers = {
+        "followed": (ChangeEvent, http.put(f"{PIPELINES}/{pipeline_id}/followers", json.dumps(user))),
+        "reported": (ChangeEvent, http.put(f"{PIPELINES}/{fqn}/pipelineStatus", json.dumps(status))),
+        "status": (PipelineStatus, http.get(f"{PIPELINES}/{fqn}/pipelineStatus/{run_id}")),
+        "unfollowed": (ChangeEvent, http.delete(f"{PIPELINES}/{pipeline_id}/followers/{user}")),
+        "deployed": (PipelineServiceClientResponse, http.post(f"{PIPELINES}/deploy/{pipeline_id}")),
+        "toggled": (IngestionPipeline, http.post(f"{PIPELINES}/toggleIngestion/{pipeline_id}")),
+        "whole": (IngestionPipeline, http.get(f"{PIPELINES}/{pipeline_id}?fields=*")),
+        "version": (IngestionPipeline, http.get(f"{PIPELINES}/{pipeline_id}/versions/0.1")),
+        "history": (EntityHistory, http.get(f"{PIPELINES}/{pipeline_id}/versions")),
+        "server": (PipelineServiceClientResponse, http.get(f"{PIPELINES}/status")),
+    }
+    http.put(f"{PIPELINES}/progress/{fqn}/{run_id}", json.dumps(update))
+    http.post(f"{PIPELINES}/logs/{fqn}/{run_id}", json.dumps("a line\n"))
+    http.post(f"{PIPELINES}/logs/{fqn}/{run_id}/close")
+    told = events_of(client, f"{PIPELINES}/logs/{fqn}/stream/{run_id}")
+    answers |= {f"log event {number}": (LogStreamEvent, event) for number, event in enumerate(told)}
+    told = events_of(client, f"{PIPELINES}/progress/{fqn}/stream/{run_id}")
+    answers |= {f"progress event {number}": (ProgressUpdate, event) for number, event in enumerate(told)}
+    client.delete(IngestionPipeline, pipeline_id, hard_delete=True)
+    problems = {}
+    for name, (model, answer) in answers.items():
+        try:
+            model.model_validate(answer)
+        except ValueError as error:
+            problems[name] = str(error)
+    return problems | {"read": str(len(answers))}
+
+
 def main() -> None:
     url, token, database = sys.argv[1:]
     client = connected(url, token)
@@ -183,6 +234,7 @@ def main() -> None:
     pipeline = client.get_by_name(IngestionPipeline, fqn)
     told = {
         "entities": entities,
+        "shapes": shape_tour(client, service),
         "statuses": status_tour(client, fqn),
         "progress": progress_tour(client, fqn),
         "logs": log_tour(client, fqn),

@@ -57,6 +57,10 @@ def test_it_creates_finds_lists_patches_and_restores(tour: Document) -> None:
     }
 
 
+def test_every_answer_is_one_of_openmetadata(tour: Document) -> None:
+    assert tour["shapes"] == {"read": "13"}
+
+
 def test_it_writes_and_reads_statuses(tour: Document) -> None:
     assert tour["statuses"] == {"unknown": True, "state": "success", "between": [True]}
 
