@@ -9,7 +9,7 @@ from typing import Literal
 from uuid import UUID
 
 from minisched.domain import entity
-from minisched.domain.entity_versions import Stamp, stamped
+from minisched.domain.entity_versions import Stamp, same, stamped
 from minisched.domain.errors import (
     MinischedError,
     OrchestratorError,
@@ -106,7 +106,7 @@ class PipelineEditor:
         """Store `changed` as the next version of `stored`; the caller is `alone`. Raises as `edit`."""
         document = stamped(stored.document, changed, self.stamp(user))
         if document is stored.document:
-            return Edited(stored, changed=False)
+            return Edited(self._refreshed(stored, changed), changed=False)
         redeployed = entity.needs_deploy(stored.document, document)
         if redeployed:
             self._redeploy(document)
@@ -138,6 +138,15 @@ class PipelineEditor:
             raise _deployment_failed(str(error)) from error
         if response.code != 200:
             raise _deployment_failed(response.reason or f"code {response.code}")
+
+    def _refreshed(self, stored: Pipeline, changed: Document) -> Pipeline:
+        """With what its service passes on to it now, which is no change of its own and makes no version."""
+        passed_on: Document = {field: changed[field] for field in ("owners", "domains") if field in changed}
+        if all(same(stored.document.get(field), references) for field, references in passed_on.items()):
+            return stored
+        refreshed = Pipeline({**stored.document, **passed_on})
+        self._store.replace(refreshed, expected=stored)
+        return refreshed
 
     def deploy(self, pipeline_id: str, *, user: str) -> ClientResponse:
         """Tell the orchestrator of the pipeline and note that it knows; raises what the client raises."""

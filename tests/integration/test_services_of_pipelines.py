@@ -1,4 +1,4 @@
-"""A service of the sandbox takes its pipelines with it, as OpenMetadata's do (contract §3.14)."""
+"""What pipelines have from the services of the sandbox: owners, and their end (contract §3.5, §3.14)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from minisched.domain.pipeline import Document
 from tests.contract.conftest import live_api
-from tests.contract.ingestion_pipelines import Api, document, refused
+from tests.contract.ingestion_pipelines import CHANGE, Api, document, refused
 
 SERVICES = "/api/v1/services/databaseServices"
 
@@ -75,3 +75,20 @@ def test_what_the_system_provides_keeps_its_service(api: Api, service: Document)
     refused(delete(api, service, recursive="true", hardDelete="true"), 400, "can not be deleted")
     assert api.current(pipeline)["deleted"] is False
     assert api.http.get(f"{SERVICES}/{service['id']}").status_code == 200
+
+
+# --- what is inherited ------------------------------------------------------------------------------------------------
+
+
+def test_a_put_takes_over_the_new_owners_of_the_service(api: Api) -> None:
+    name = f"owned_{uuid4().hex[:8]}"
+    made = api.new_service(name, api.owner)
+    request = api.request(service={"id": made["id"], "type": made["type"]})
+    pipeline = document(api.put(body=request))
+    assert [owner["name"] for owner in pipeline["owners"]] == [api.owner["name"]]
+    api.new_service(name, api.other_owner)
+    again = api.put(body=request)
+    assert (again.headers[CHANGE], again.json()["version"]) == ("entityNoChange", pipeline["version"])
+    current = api.current(pipeline)
+    assert [(owner["name"], owner["inherited"]) for owner in current["owners"]] == [(api.other_owner["name"], True)]
+    assert current["updatedAt"] == pipeline["updatedAt"]
