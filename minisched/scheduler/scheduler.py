@@ -91,7 +91,7 @@ class Scheduler:
 
     def settle(self, pipeline_id: str, at: datetime) -> None:
         if not self._started or self._upcoming.is_open(pipeline_id, at):
-            self._decide([pipeline_id], at)
+            self._tell(self._decide([pipeline_id], at))
 
     def set(self, deployment: Deployment) -> None:
         if not self._started:
@@ -126,15 +126,18 @@ class Scheduler:
             log.warning("clock.set_back", now=now.isoformat())
             self._take_back(now)
         due = self._upcoming.due(now)
+        settled: list[Settled] = []
         decided = False
         try:
             for pipeline_ids in _portions(due):
                 self._prepare(pipeline_ids)
-                self._decide(pipeline_ids, now)
+                settled += self._decide(pipeline_ids, now)
             decided = True
         finally:
             if not decided:
                 self._upcoming.raise_again(due)
+            # Only now, so that the first of a thousand runs, and the log, hold up no instant.
+            self._tell(settled)
 
     def _take_back(self, now: datetime) -> None:
         ids = self._schedules.rewind(now)
@@ -142,15 +145,19 @@ class Scheduler:
         for version in self._schedules.present(ids):
             self._await(version)
 
-    def _decide(self, pipeline_ids: Sequence[str], until: datetime) -> None:
+    def _decide(self, pipeline_ids: Sequence[str], until: datetime) -> list[Settled]:
         settled = self._schedules.decide(pipeline_ids, until=until, judge=partial(self._judge, until))
+        for one in settled:
+            self._await(one.version, refused_until=until)
+        for pipeline_id in set(pipeline_ids) - {one.version.pipeline_id for one in settled}:
+            self._upcoming.remove(pipeline_id)
+        return settled
+
+    def _tell(self, settled: Sequence[Settled]) -> None:
         if any(one.runs for one in settled):
             self._executor.wake()
         for one in settled:
-            self._await(one.version, refused_until=until)
-            _tell(one)
-        for pipeline_id in set(pipeline_ids) - {one.version.pipeline_id for one in settled}:
-            self._upcoming.remove(pipeline_id)
+            _log(one)
 
     def _judge(
         self, until: datetime, version: ScheduleVersion, deployment: Deployment, situation: Situation
@@ -191,7 +198,7 @@ def _any_ahead(present: Sequence[ScheduleVersion], now: datetime) -> bool:
     return any(version.decided_until > now + _AHEAD for version in present)
 
 
-def _tell(settled: Settled) -> None:
+def _log(settled: Settled) -> None:
     for tick in settled.ticks:
         tell = log.info if tick.decision in (Decision.FIRED, Decision.PAUSED) else log.warning
         tell(
