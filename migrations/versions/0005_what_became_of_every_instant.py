@@ -26,6 +26,7 @@ _MYSQL: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", 
 
 
 def upgrade() -> None:
+    # MySQL and MariaDB commit each statement by itself: an upgrade that was cut off goes on where it was.
     _create_schedules()
     _create_ticks()
     _create_watches()
@@ -35,8 +36,18 @@ def downgrade() -> None:
     refuse_downgrade(revision)
 
 
+def _table(name: str, *parts: Any, **options: Any) -> None:
+    if not sa.inspect(op.get_bind()).has_table(name):
+        op.create_table(name, *parts, **options)
+
+
+def _index(name: str, table: str, columns: list[str]) -> None:
+    if name not in {index["name"] for index in sa.inspect(op.get_bind()).get_indexes(table)}:
+        op.create_index(name, table, columns)
+
+
 def _create_schedules() -> None:
-    op.create_table(
+    _table(
         "schedules",
         sa.Column("pipeline_id", sa.String(length=36), nullable=False),
         sa.Column("since_ms", sa.BigInteger(), nullable=False),
@@ -49,11 +60,11 @@ def _create_schedules() -> None:
         sa.PrimaryKeyConstraint("pipeline_id", "since_ms", name=op.f("pk_schedules")),
         **_MYSQL,
     )
-    op.create_index("ix_schedules_by_end", "schedules", ["until_ms", "pipeline_id"])
+    _index("ix_schedules_by_end", "schedules", ["until_ms", "pipeline_id"])
 
 
 def _create_ticks() -> None:
-    op.create_table(
+    _table(
         "ticks",
         sa.Column("pipeline_id", sa.String(length=36), nullable=False),
         sa.Column("scheduled_for_ms", sa.BigInteger(), nullable=False),
@@ -75,11 +86,11 @@ def _create_ticks() -> None:
         sa.PrimaryKeyConstraint("pipeline_id", "scheduled_for_ms", name=op.f("pk_ticks")),
         **_MYSQL,
     )
-    op.create_index("ix_ticks_by_age", "ticks", ["through_ms"])
+    _index("ix_ticks_by_age", "ticks", ["through_ms"])
 
 
 def _create_watches() -> None:
-    op.create_table(
+    _table(
         "watches",
         sa.Column("id", _SERIAL, autoincrement=True, nullable=False),
         sa.Column("from_ms", sa.BigInteger(), nullable=False),
@@ -87,4 +98,4 @@ def _create_watches() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_watches")),
         **_MYSQL,
     )
-    op.create_index("ix_watches_by_time", "watches", ["from_ms", "until_ms"])
+    _index("ix_watches_by_time", "watches", ["from_ms", "until_ms"])

@@ -176,9 +176,11 @@ def scheduled_world(
     grace_s: float = HOUR,
     window_s: float = DAY,
     catchup_runs: int = 100,
+    url: str | None = None,
 ) -> Iterator[ScheduledWorld]:
-    """A world whose clock shows `now`."""
-    database = open_database(migrated_database(directory / "minisched.db"), synchronous="OFF")
+    """A world whose clock shows `now`; on a new SQLite database, or on the one of this URL."""
+    url = url or migrated_database(directory / "minisched.db")
+    database = open_database(url, synchronous="OFF")
     try:
         policy = CatchUpPolicy(timedelta(seconds=grace_s), timedelta(seconds=window_s), catchup_runs)
         yield ScheduledWorld(database, ManualClock(now), policy)
