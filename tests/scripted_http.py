@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -22,9 +23,17 @@ class Asked:
     body: Any
 
 
+@dataclass(frozen=True)
+class Page:
+    """An answer that is no JSON, or comes with headers of its own."""
+
+    content: bytes
+    headers: dict[str, str]
+
+
 @dataclass
 class ScriptedServer:
-    """`answer(asked)` returns (status, JSON body or raw bytes); b"" is an empty body."""
+    """`answer(asked)` returns (status, JSON body, raw bytes or Page); b"" is an empty body."""
 
     url: str
     asked: list[Asked] = field(default_factory=list)
@@ -37,13 +46,21 @@ class _Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
+def _bytes_of(content: Any) -> bytes:
+    return content if isinstance(content, bytes) else json.dumps(content).encode()
+
+
 Answer = Callable[[Asked], tuple[int, Any]]
 
 
 @contextmanager
-def scripted_server(answer: Answer) -> Iterator[ScriptedServer]:
+def scripted_server(answer: Answer, tls: ssl.SSLContext | None = None) -> Iterator[ScriptedServer]:
+    """Speaks HTTPS when it is given what to show."""
     server = _Server(("127.0.0.1", 0), BaseHTTPRequestHandler)
-    scripted = ScriptedServer(f"http://127.0.0.1:{server.server_address[1]}")
+    scheme = "http"
+    if tls is not None:
+        scheme, server.socket = "https", tls.wrap_socket(server.socket, server_side=True)
+    scripted = ScriptedServer(f"{scheme}://127.0.0.1:{server.server_address[1]}")
 
     class Handler(BaseHTTPRequestHandler):
         def _handle(self) -> None:
@@ -52,9 +69,11 @@ def scripted_server(answer: Answer) -> Iterator[ScriptedServer]:
             asked = Asked(self.command, self.path, dict(self.headers), body)
             scripted.asked.append(asked)
             status, content = answer(asked)
-            data = content if isinstance(content, bytes) else json.dumps(content).encode()
+            page = content if isinstance(content, Page) else Page(_bytes_of(content), {})
+            data = page.content
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            for name, value in ({"Content-Type": "application/json"} | page.headers).items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from http import HTTPStatus
 
 import structlog
 from litestar import Litestar
@@ -16,11 +17,13 @@ from minisched import __version__, failpoints
 from minisched.api.airflow_plugin import AirflowPlugin
 from minisched.api.dependencies import ApiDependencies
 from minisched.api.server import create_api
+from minisched.app.airflow import airflow_client
 from minisched.app.catalog import SandboxCatalog, configured_connection, own_connection, own_url, secret_box
 from minisched.app.execution import LauncherFactory, catchup_policy, outbox_options, spawn_limits, supervisor_options
 from minisched.app.reloading import reload
 from minisched.app.runtime_choice import RuntimeChoice
 from minisched.app.tenure import Fence, Tenure, tenure
+from minisched.clients.airflow import AirflowClient
 from minisched.clients.connection import ConnectionSource
 from minisched.clients.host_address import outgoing_address
 from minisched.clients.local import LocalClient, new_run
@@ -118,7 +121,8 @@ class Node:
         self._clock = SystemClock(offset_of(os.environ))
         self._box = secret_box(settings)
         self._database = _prepared_database(settings, fence)
-        self._catalog = SandboxCatalog(settings, url, self._box, self._supervisor_version)
+        self._catalog = SandboxCatalog(settings, url, self._box, self._ingestion_version)
+        self._pipelines = SqlPipelineStore(self._database, self._box)
         self._deployments = SqlDeploymentStore(self._database, self._box)
         self._runs = SqlRunStore(self._database, self._box, self._clock)
         self._outbox = SqlOutbox(self._database)
@@ -158,7 +162,9 @@ class Node:
     def start(self, *, after_crash: bool = False) -> None:
         """Account for what an earlier server left, then ring and report; traffic comes after this (D4)."""
         self._supervisor.start()
-        if self.settings.scheduler.enabled:
+        if self.settings.client == "airflow":
+            self._leave_schedules_to_airflow()
+        elif self.settings.scheduler.enabled:
             self._scheduler.start()
         self._sender.start()
         self._retention.start()
@@ -250,7 +256,23 @@ class Node:
     def _wake(self) -> None:
         self._supervisor.wake()
 
-    def _supervisor_version(self) -> str | None:
+    def _leave_schedules_to_airflow(self) -> None:
+        """Airflow fires schedules by itself; what was deployed on this machine before must not fire here, too."""
+        if left := self._deployments.count():
+            log.warning("schedules.not_fired_here", pipelines=left, reason="client is airflow: deploy them again.")
+        threading.Thread(target=self._greet_airflow, name="airflow", daemon=True).start()
+
+    def _greet_airflow(self) -> None:
+        """Learns its version, and says at once when it cannot be used."""
+        status = self._client.get_service_status()
+        if status.code == HTTPStatus.OK:
+            log.info("airflow.healthy", url=self.settings.airflow.url, version=status.version)
+        else:
+            log.warning("airflow.not_healthy", reason=status.reason)
+
+    def _ingestion_version(self) -> str | None:
+        if isinstance(self._client, AirflowClient):
+            return self._client.version
         return next((status.version for status in self._supervisor.statuses() if status.version), None)
 
     def _make_scheduler(self) -> Scheduler:
@@ -303,6 +325,13 @@ class Node:
     def _make_client(self) -> PipelineServiceClient:
         if self.settings.client == "noop":
             return NoopClient()
+        if self.settings.client == "airflow":
+            return airflow_client(
+                self.settings,
+                complete=self._source.complete,
+                server_version=self._server_versions.asked,
+                pipelines=self._pipelines,
+            )
         return LocalClient(
             deployments=self._deployments,
             runs=self._runs,
@@ -344,9 +373,9 @@ class Node:
 
     def _make_api(self) -> Litestar:
         settings = self.settings
-        client = self._make_client()
+        self._client = self._make_client()
         self._cases = use_cases(
-            pipelines=SqlPipelineStore(self._database, self._box),
+            pipelines=self._pipelines,
             statuses=SqlPipelineStatusStore(self._database, self._box),
             deployments=self._deployments,
             runs=self._runs,
@@ -361,7 +390,7 @@ class Node:
             logs=self._directories,
             received_logs=self._received,
             executor=self._supervisor,
-            client=client,
+            client=self._client,
             directory=self._directory(),
             clock=self._clock,
             validate_schedule=schedules.validate,
@@ -379,7 +408,7 @@ class Node:
                 "executor": self._executor_problem,
             },
             version=__version__,
-            airflow_plugin=_airflow_plugin(settings, client),
+            airflow_plugin=_airflow_plugin(settings, self._client),
             bound_host=settings.server.host,
             public_url=settings.server.public_url,
             stopping=self._streams_end,

@@ -7,11 +7,11 @@ import ssl
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import cache
 
 import httpx
 
 from minisched.clients.bounded_transport import BoundedTransport
+from minisched.clients.tls import trusting, unchecked
 from minisched.domain.errors import EntityNotFound, OrchestratorRejected, OrchestratorUnavailable
 from minisched.domain.pipeline import Document
 
@@ -111,20 +111,6 @@ def _tls_rules(connection: Document) -> ssl.SSLContext | None:
         return None
     mode = connection.get("verifySSL")
     if mode == "ignore":
-        return _unchecked()
+        return unchecked()
     authority = (connection.get("sslConfig") or {}).get("caCertificate")
-    return _context(authority if mode == "validate" else None)
-
-
-@cache
-def _unchecked() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-@cache
-def _context(authority: str | None) -> ssl.SSLContext:
-    """Kept, because reading the system's authorities takes some thirty milliseconds."""
-    return ssl.create_default_context(cafile=authority)
+    return trusting(authority if mode == "validate" else None)

@@ -80,11 +80,19 @@ class Statuses:
         return StatusChange(pipeline, self._store.put(pipeline.fqn, status), status, now)
 
     def note_queued(self, pipeline: Pipeline, run_id: str) -> None:
-        """Remember a run that only the orchestrator knows of; runs of our own are in the run store already."""
-        if self._own_run(run_id) is None:
+        """Remember a run that nobody else tells of: not our run store, and not the orchestrator when it is asked."""
+        if self._own_run(run_id) is None and not self._is_told_of(pipeline, run_id):
             now = to_ms(self._clock.now())
             status = {"runId": run_id, "pipelineState": RunState.QUEUED.value, "startDate": now, "timestamp": now}
             self._store.put(pipeline.fqn, status)
+
+    def _is_told_of(self, pipeline: Pipeline, run_id: str) -> bool:
+        """Its workflow may report under another id (in Airflow, it does); a row of ours would then stay queued."""
+        try:
+            known = self._client.get_pipeline_status(pipeline.ref, only_queued=False)
+        except (OrchestratorError, NotFound):
+            return False
+        return any(status.get("runId") == run_id for status in known)
 
     def get(self, fqn: str, run_id: str) -> Document | None:
         """The row as it was reported, or None.

@@ -404,6 +404,37 @@ class AirflowPluginSettings(Section):
         return value
 
 
+class AirflowSettings(Section):
+    """The Airflow that runs pipelines with client: airflow; it has to have OpenMetadata's plugin."""
+
+    url: _HttpUrl | None = Field(default=None, description="Where it is, such as https://airflow:8080; null: none.")
+    username: str = Field(default="admin", min_length=1, description="User of it who may change DAGs.")
+    password: SecretStr | None = Field(default=None, description="That user's password, for Basic authentication.")
+    verify_ssl: bool = Field(default=True, description="Whether an https certificate is checked.")
+    ca_file: _Path | None = Field(
+        default=None, description="Certificate authority in PEM form; null: the system's authorities."
+    )
+    connect_timeout_s: _Positive = Field(default=10.0, description="Seconds to wait for a connection.")
+    read_timeout_s: _Positive = Field(default=30.0, description="Seconds to wait for the answer to a question.")
+    action_timeout_s: _Positive = Field(
+        default=180.0,
+        description="Seconds to wait for what Airflow does before it answers: deploys, kills, deletions, automations.",
+    )
+
+    @field_validator("username")
+    @classmethod
+    def _fits_basic_authentication(cls, value: str) -> str:
+        if ":" in value:
+            raise ValueError("should hold no colon")
+        return value
+
+    @model_validator(mode="after")
+    def _checks_by_authority(self) -> Self:
+        if self.ca_file is not None and not self.verify_ssl:
+            raise ValueError("set airflow.ca_file or airflow.verify_ssl: false, not both")
+        return self
+
+
 class OutboxSettings(Section):
     """How persistently OpenMetadata is told how runs ended."""
 
@@ -448,9 +479,11 @@ class Settings(Section):
     server: ServerSettings = Field(default_factory=ServerSettings)
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     secrets: SecretsSettings = Field(default_factory=SecretsSettings)
-    client: Literal["local", "noop"] = Field(
-        default="local", description="Orchestrator that runs pipelines: local (this machine) or noop (none)."
+    client: Literal["local", "airflow", "noop"] = Field(
+        default="local",
+        description="Orchestrator that runs pipelines: local (this machine), airflow (see there) or noop (none).",
     )
+    airflow: AirflowSettings = Field(default_factory=AirflowSettings)
     executor: ExecutorSettings = Field(default_factory=ExecutorSettings)
     launcher: LauncherSettings = Field(default_factory=LauncherSettings)
     runtime: RuntimeSettings = Field(default_factory=RuntimeSettings)
@@ -490,6 +523,12 @@ class Settings(Section):
                 raise ValueError("should be an IPv4 or IPv6 address") from None
         return value
 
+    @model_validator(mode="after")
+    def _airflow_is_named(self) -> Self:
+        if self.client == "airflow" and not (self.airflow.url and self.airflow.password):
+            raise ValueError("client: airflow needs airflow.url and airflow.password")
+        return self
+
     @property
     def database_url(self) -> SecretStr:
         """The URL of the settings, else that of the SQLite file in the data directory."""
@@ -510,6 +549,7 @@ class Settings(Section):
             self.secrets.key,
             self.openmetadata.jwt_token,
             self.airflow_plugin.password,
+            self.airflow.password,
         )
         values = [secret.get_secret_value() for secret in given if secret]
         if self.secrets.key:

@@ -177,6 +177,8 @@ class TestBadValues:
             ("runtime:\n  workflow_classes: {metdata: 'a:B'}", "runtime.workflow_classes", "no pipelineType"),
             ("runtime:\n  environment: {DEBUG: 1}", "runtime.environment.DEBUG", "valid string"),
             ("openmetadata: {verify_ssl: validate}", "openmetadata", "needs openmetadata.ca_file"),
+            ("airflow: {username: 'a:b'}", "airflow.username", "should hold no colon"),
+            ("airflow: {verify_ssl: false, ca_file: ca.pem}", "airflow", "not both"),
             ("outbox: {first_delay_s: 400}", "outbox", "should not be longer than outbox.max_delay_s"),
             (f"secrets: {{key: {KEY}, key_file: /k}}", "secrets", "not both"),
         ],
@@ -190,6 +192,13 @@ class TestBadValues:
 
         assert message.startswith(f"{name} ({file}:")
         assert complaint in message
+        assert CANARY not in message
+
+    @pytest.mark.parametrize("rest", ["", "airflow: {url: http://airflow}\n", f"airflow: {{password: {CANARY}}}\n"])
+    def test_an_airflow_has_to_be_named_to_be_used(self, write: WriteFile, rest: str) -> None:
+        message = refusal(write(f"client: airflow\n{rest}"))
+
+        assert "client: airflow needs airflow.url and airflow.password" in message
         assert CANARY not in message
 
     def test_in_the_environment_are_named_by_their_variable(self) -> None:
@@ -308,11 +317,13 @@ class TestSecrets:
         file = write(
             "database: {url: 'postgresql://u:p%40ssword@h/d'}\nopenmetadata: {jwt_token: a-token}\n"
             f"secrets: {{key: '{KEY},{KEY}'}}\nruntime: {{environment: {{DB_PASSWORD: b, TZ: UTC}}}}\n"
+            "airflow: {password: of-airflow}\nairflow_plugin: {password: of-plugin}\n"
         )
 
         values = load_settings(file, {}).secret_values()
 
-        assert {"p%40ssword", "p@ssword", "a-token", KEY, "b"} <= set(values)
+        assert {"p%40ssword", "p@ssword", "a-token", KEY, "b", "of-airflow", "of-plugin"} <= set(values)
+        assert "of-airflow" not in repr(setting_values(load_settings(file, {})))
         assert "UTC" not in values
         assert Settings(data_dir=file.parent).secret_values() == []
 
