@@ -11,6 +11,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tests.acceptance.server_process import ServerProcess, server_process
 from tests.waiting import wait_until
 
@@ -57,6 +59,32 @@ def test_instants_across_kills(tmp_path: Path) -> None:
         assert "0 queued, 3 had their run" in _cli(server, *backfill)
         simulated = _cli(server, "schedule", "simulate", "--from", "2026-03-01", "--to", "2026-03-02")
         assert "1440 instants" in simulated
+
+
+def test_a_server_that_was_stopped_across_an_instant_makes_up_for_it_once(tmp_path: Path) -> None:
+    """As a machine that slept: the process stands still, the clock goes on."""
+    with server_process(tmp_path) as server:
+        server.start(CLOCK_OFFSET_S=str(_before_the_next_minute(12)))
+        server.make_service()
+        pipeline = server.deployed(schedule="* * * * *")
+        (instant,) = [one["at"] for one in _preview(server, pipeline)]
+        moved_ms = server.logged("clock.moved")[0]["offset_s"] * 1000
+        stopped = psutil.Process(server.process.pid)
+        stopped.suspend()
+        try:
+            wait_until(lambda: time.time() * 1000 + moved_ms > instant + 2000, timeout_s=20)
+        finally:
+            stopped.resume()
+        (tick,) = wait_until(lambda: _ticks(server, pipeline), timeout_s=20)
+        assert (tick["decision"], tick["scheduledFor"]) == ("fired", instant)
+        assert 2000 <= tick["decidedAt"] - instant <= 17_000
+        assert [run["scheduledFor"] for run in server.runs()] == [instant]
+
+
+def _preview(server: ServerProcess, pipeline: Document) -> list[Document]:
+    answer = server.http.get(f"/api/v1/minisched/pipelines/{pipeline['id']}/schedule", params={"count": 1})
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["data"])
 
 
 def _before_the_next_minute(seconds: float) -> float:
