@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -267,6 +268,7 @@ class Calendar(RuleBasedStateMachine):
         return set(ticks)
 
 
+@pytest.mark.timeout(3600)
 def test_decisions_equal_the_calendar() -> None:
     long = bool(os.environ.get("MINISCHED_LONG"))
     run_state_machine_as_test(
