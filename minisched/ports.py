@@ -497,7 +497,9 @@ class Executor(Protocol):
 class RuntimeStatus:
     """Whether an ingestion environment can run things, and which version it has.
 
-    `state` is one of stopped, starting, ready, failed; `problem` says why it failed.
+    `state` is one of stopped, starting, ready, failed; `problem` says why it failed. `memory_limits` is cgroup where
+    the kernel holds the memory limits of runs, watching where their guards do, which `watched_because` explains; None
+    while no launcher has told.
     """
 
     name: str
@@ -507,6 +509,8 @@ class RuntimeStatus:
     import_s: float | None = None
     active_runs: int = 0
     spares: int = 0
+    memory_limits: str | None = None
+    watched_because: str | None = None
 
 
 class RuntimeHealth(Protocol):

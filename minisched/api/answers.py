@@ -370,6 +370,8 @@ class RuntimeAnswer(BaseModel):
     version: str | None = None
     problem: str | None = None
     importS: float | None = None  # noqa: N815
+    memoryLimits: Literal["cgroup", "watching"] | None = None  # noqa: N815
+    watchedBecause: str | None = None  # noqa: N815
 
 
 class RuntimesAnswer(BaseModel):
@@ -506,6 +508,7 @@ class ReadyAnswer(BaseModel):
 
     status: Literal["ready", "not ready"]
     runtimes: dict[str, str]
+    memoryLimits: dict[str, str] | None = None  # noqa: N815
     reasons: list[str] | None = None
 
 

@@ -62,6 +62,11 @@ class Readiness:
     def runtime_states(self) -> dict[str, str]:
         return {status.name: status.state for status in self._runtimes.statuses()}
 
+    def memory_limits(self) -> dict[str, str]:
+        """By runtime, as far as its launcher has told: cgroup or watching."""
+        statuses = self._runtimes.statuses()
+        return {status.name: status.memory_limits for status in statuses if status.memory_limits}
+
 
 def providers(dependencies: ApiDependencies) -> dict[str, Provide]:
     """By the names that handlers use as parameters."""

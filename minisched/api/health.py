@@ -24,9 +24,12 @@ async def live() -> Response[Document]:
     operation_class=operation({200: ReadyAnswer, 503: ReadyAnswer}),
 )
 def ready(readiness: NamedDependency[Readiness]) -> Response[Document]:
-    """200, or 503 with the reasons."""
+    """200, or 503 with the reasons. `memoryLimits` says for each running launcher who holds the memory limits of runs:
+    the kernel by `cgroup`, or their guards by `watching`."""
     problems = readiness.problems()
     body: Document = {"status": "not ready" if problems else "ready", "runtimes": readiness.runtime_states()}
+    if limits := readiness.memory_limits():
+        body["memoryLimits"] = limits
     if problems:
         body["reasons"] = problems
     return Response(body, status_code=503 if problems else 200)

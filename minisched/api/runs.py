@@ -181,6 +181,8 @@ def _runtime(status: RuntimeStatus) -> Document:
         importS=status.import_s,
         activeRuns=status.active_runs,
         spares=status.spares,
+        memoryLimits=status.memory_limits,
+        watchedBecause=status.watched_because,
     )
 
 

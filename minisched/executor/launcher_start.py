@@ -16,6 +16,7 @@ from minisched.domain.errors import OrchestratorUnavailable
 from minisched.executor.heartbeat import Heartbeat
 from minisched.executor.launcher_client import LauncherClient, LauncherHangs
 from minisched.executor.processes import is_alive
+from minisched.worker import delegation
 
 _WORKER = Path(__file__).parent.parent / "worker"
 _LOOK_EVERY_S = 0.02
@@ -149,6 +150,8 @@ class LauncherStarter:
         for entry in self._options.python_path:
             command += ["--path", entry]
         self._directory.mkdir(mode=0o700, exist_ok=True)  # somebody may have tidied up
+        with contextlib.suppress(delegation.NotDelegated):  # the launcher will say so
+            delegation.claim()
         with open(self._log_path, "ab", opener=_private) as output:
             return subprocess.Popen(
                 command,

@@ -164,6 +164,7 @@ class Launcher:
         living = self._living
         hello = living.client.hello if living else {}
         pong = (living.heartbeat.pong if living else {}) or hello
+        limits = pong.get("memory_limits") or {}
         return RuntimeStatus(
             name=self._name,
             state=self.state,
@@ -172,6 +173,8 @@ class Launcher:
             import_s=hello.get("import_s"),
             active_runs=_count(pong.get("runs")),
             spares=_count(pong.get("spares")),
+            memory_limits=limits.get("by"),
+            watched_because=limits.get("because"),
         )
 
     # --- start ------------------------------------------------------------------------------------------------------
@@ -216,7 +219,13 @@ class Launcher:
         self._living, self.problem = living, None
         self._ready_at = time.monotonic()
         self._look_again_at = self._ready_at + self._options.recheck_s
-        log.info("launcher.ready", runtime=self._name, pid=living.client.process.pid, import_s=hello.get("import_s"))
+        log.info(
+            "launcher.ready",
+            runtime=self._name,
+            pid=living.client.process.pid,
+            import_s=hello.get("import_s"),
+            memory_limits=(hello.get("memory_limits") or {}).get("by"),
+        )
 
     def _give_up(self, why: str, *, state: str) -> None:
         now = time.monotonic()

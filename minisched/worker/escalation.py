@@ -9,6 +9,7 @@ import time
 from typing import Callable
 
 from . import processes
+from .run_groups import NoGroup
 
 KILL_BOUND_S = 30.0
 LEFTOVER_GRACE_S = 1.0
@@ -20,12 +21,13 @@ _FREEZE_SCANS = 20
 class Escalation:
     """What was done to end the processes below this one, as data.
 
-    `reap` collects ended children and says whether any child is left; `wait` sleeps until a child ends, at most so many
-    seconds. Both belong to the guard.
+    `reap` collects ended children and says whether any process is left; `wait` sleeps until a child ends, at most so
+    many seconds. Both belong to the guard. The kernel's list of who is in `group` adds to what is seen in /proc.
     """
 
-    def __init__(self, run_id: str, reap: Callable[[], bool], wait: Callable[[float], None]) -> None:
+    def __init__(self, run_id: str, group: NoGroup, reap: Callable[[], bool], wait: Callable[[float], None]) -> None:
         self._run_id = run_id
+        self._group = group
         self._reap = reap
         self._wait = wait
         self._began: float | None = None
@@ -65,6 +67,7 @@ class Escalation:
         deadline = time.monotonic() + KILL_BOUND_S
         while True:
             victims = self._freeze()
+            self._group.kill()
             for pid in victims:
                 _send(pid, signal.SIGKILL)
             if victims:
@@ -97,6 +100,7 @@ class Escalation:
 
     def _scan(self) -> set[int]:
         pids = processes.descendants(os.getpid()) | (processes.marked(self._run_id) - {os.getpid()})
+        pids |= self._group.processes()
         self.pids_seen |= pids
         return pids
 

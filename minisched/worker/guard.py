@@ -20,6 +20,7 @@ from typing import Any
 from . import kernel, limits, processes, protocol
 from .escalation import LEFTOVER_GRACE_S, Escalation
 from .exit_file import ExitFile
+from .run_groups import NoGroup
 from .runner_link import RunnerLink
 
 DURABLE_AFTER_S = 0.02  # the disk is not kept busy while the run starts; one that is over by then needs nothing
@@ -51,15 +52,16 @@ class Pair:
 class Guard:
     """One run, from its hand-over to its exit record."""
 
-    def __init__(self, job: dict[str, Any], pair: Pair, runner: RunnerLink) -> None:
+    def __init__(self, job: dict[str, Any], pair: Pair, runner: RunnerLink, group: NoGroup) -> None:
         self._run_id = str(job["run_id"])
         self._run_dir = str(job["run_dir"])
         self._pair = pair
         self._runner_pid = runner_pid = int(pair.runner["pid"])
         self._runner = runner
+        self._group = group
         self._limits = limits.Limits(job.get("limits") or {}, runner_pid)
         self._exit_file = ExitFile(self._run_dir)
-        self._escalation = Escalation(self._run_id, self.reap, self._wait_for_child)
+        self._escalation = Escalation(self._run_id, group, self.any_left, self._wait_for_child)
         self._started_ms = time.time_ns() // 1000000
         self._durable_at: float | None = time.monotonic() + DURABLE_AFTER_S
         self._ended_by = "itself"
@@ -100,6 +102,10 @@ class Guard:
         self._limits.watch_log(fd)
         return fd
 
+    def hold_memory(self) -> None:
+        """Set the limit before the runner has anything to do."""
+        self._limits.hold_memory(self._group)
+
     def _make_start_durable(self) -> None:
         self._durable_at = None
         self._exit_file.reserve()
@@ -118,7 +124,10 @@ class Guard:
         cause = self._wait_for_cause()
         if cause is not None:
             self._end_run(cause)
-        elif self.reap():
+            return
+        if self._group.was_over_limit():
+            self._ended_by = limits.MEMORY
+        if self.any_left():
             self._end_leftovers()
 
     def _wait_for_cause(self) -> str | None:
@@ -150,6 +159,10 @@ class Guard:
         for pid, rollup_fd in self._runner.take_rollups():
             self._limits.watch_memory(pid, rollup_fd)
 
+    def any_left(self) -> bool:
+        """Collect ended children; False when the kernel has neither a descendant nor anybody in the run's group."""
+        return self.reap() or bool(self._group.processes())
+
     def reap(self) -> bool:
         """Collect ended children; False when the kernel says that no child, hence no descendant, is left."""
         while True:
@@ -161,7 +174,8 @@ class Guard:
                 return True
             if pid == self._runner_pid:
                 self._runner_status = status
-                self._oom_killed = self._oom_kills.count()
+                of_group = self._group.oom_kills()
+                self._oom_killed = self._oom_kills.count() if of_group is None else of_group
                 self._max_rss_kb = usage.ru_maxrss
 
     def _wait_for_child(self, timeout_s: float) -> None:
@@ -224,7 +238,7 @@ class Guard:
         return os.path.join(self._run_dir, name)
 
 
-def serve(launcher: socket.socket, runner_pid: int, runner: socket.socket) -> None:
+def serve(launcher: socket.socket, runner_pid: int, runner: socket.socket, group: NoGroup) -> None:
     """A spare guard: wait for a run, see it through, leave. The launcher's end of the socket is all it listens to."""
     signal.pthread_sigmask(signal.SIG_SETMASK, _HEARD | {signal.SIGINT, signal.SIGHUP})
     link = RunnerLink(runner)
@@ -234,14 +248,15 @@ def serve(launcher: socket.socket, runner_pid: int, runner: socket.socket) -> No
     while signal.sigtimedwait({signal.SIGTERM}, 0) is not None:
         pass  # meant for the spare, not for the run
     try:
-        guard = _start(job, job_fd, pair, link)
+        guard = _start(job, job_fd, pair, link, group)
     except Refusal as refusal:
         _answer(launcher, {"op": "refused", "reason": refusal.reason, "message": str(refusal)})
         return
-    _answer(launcher, {"op": "spawned"})
+    _answer(launcher, {"op": "spawned", "group_problem": group.problem})
     launcher.close()
     guard.watch()
     guard.record_exit()
+    group.remove()
 
 
 def rehearse() -> None:
@@ -253,16 +268,17 @@ def rehearse() -> None:
         protocol.send(ours, job, (null,))
         message, fds = protocol.receive(theirs)
         os.close(fds[0])
-        Guard(message, Pair(os.getpid()), RunnerLink(ours)).claim()
+        Guard(message, Pair(os.getpid()), RunnerLink(ours), NoGroup()).claim()
     os.close(null)
     ours.close()
     theirs.close()
 
 
-def _start(job: dict[str, Any], job_fd: int, pair: Pair, runner: RunnerLink) -> Guard:
-    guard = Guard(job, pair, runner)
+def _start(job: dict[str, Any], job_fd: int, pair: Pair, runner: RunnerLink, group: NoGroup) -> Guard:
+    guard = Guard(job, pair, runner, group)
     guard.claim()
     log_fd = guard.open_log()  # kept open: it is the guard's to look after
+    guard.hold_memory()
     message = {"run_id": job["run_id"], "run_dir": job["run_dir"], "limits": job.get("limits") or {}}
     with contextlib.suppress(OSError):  # a runner that died as a spare is found by the watch
         runner.hand_over(message, (job_fd, log_fd))

@@ -17,7 +17,7 @@ import sys
 import time
 from typing import Any, Callable
 
-from . import guard, kernel, memory, processes, protocol, rehearsal, validator
+from . import guard, kernel, memory, processes, protocol, rehearsal, run_groups, validator
 from .listening import listening, uid_of_peer
 from .preload import Preloaded
 from .spares import NotSingleThreaded, Spare, fork_child, fork_spare
@@ -51,11 +51,19 @@ class Launcher:
     """The loop. `listener` is bound and listens; `spares` pairs are kept waiting."""
 
     def __init__(
-        self, listener: socket.socket, facts: dict[str, Any], preloaded: Preloaded, spares: int, linger_s: float
+        self,
+        listener: socket.socket,
+        facts: dict[str, Any],
+        preloaded: Preloaded,
+        groups: run_groups.NoRunGroups,
+        spares: int,
+        linger_s: float,
     ) -> None:
         self._listener = listener
         self._facts = facts
         self._preloaded = preloaded
+        self._groups = groups
+        self._memory_limits = groups.facts()
         self._wanted_spares = spares if preloaded.problem is None else 0
         self._linger_s = linger_s
         self._selector = selectors.DefaultSelector()
@@ -68,6 +76,7 @@ class Launcher:
         self._retiring = False
         self._alone_since: float | None = time.monotonic()
         self._sweep_again = False
+        self._tidy_again = False
         self._spare_at = 0.0  # a monotonic time: no spare is forked before it
 
     # --- loop -----------------------------------------------------------------------------------------------------
@@ -96,7 +105,7 @@ class Launcher:
         self._selector.register(source, selectors.EVENT_READ, handler)
 
     def _pause_s(self) -> float:
-        pause_s = _SWEEP_S if self._sweep_again else _TICK_S
+        pause_s = _SWEEP_S if self._sweep_again or self._tidy_again else _TICK_S
         return min(pause_s, max(0.0, self._spare_at - time.monotonic())) if self._lacks_spares() else pause_s
 
     def _woken(self, wakeup: socket.socket) -> None:
@@ -122,7 +131,7 @@ class Launcher:
         for connection in list(self._connections):
             self._disconnect(connection)
         deadline = time.monotonic() + _LEAVE_S
-        while self._known and time.monotonic() < deadline:
+        while (self._known or self._tidy_again) and time.monotonic() < deadline:
             self._reap()
             time.sleep(0.01)
 
@@ -182,7 +191,7 @@ class Launcher:
         self._answer(connection, hello)
 
     def _load(self) -> dict[str, Any]:
-        return {"spares": len(self._spares), "runs": self._run_ids()}
+        return {"spares": len(self._spares), "runs": self._run_ids(), "memory_limits": self._memory_limits}
 
     def _run_ids(self) -> list[str]:
         return list(self._runs.values()) + [handover.run_id for _, handover in self._handovers.values()]
@@ -256,6 +265,7 @@ class Launcher:
         spare.close()
         if answer.get("op") == "spawned":
             self._runs[spare.pid] = handover.run_id
+            self._note_group_problem(answer.get("group_problem"))
             if self._spares:
                 self._spare_at = time.monotonic() + _START_S
             handover.close()
@@ -265,6 +275,11 @@ class Launcher:
             self._refuse(handover.connection, handover.run_id, answer["reason"], answer["message"])
         else:
             self._hand_over(handover)
+
+    def _note_group_problem(self, problem: str | None) -> None:
+        if problem and self._memory_limits.get("by") != run_groups.BY_WATCHING:
+            self._memory_limits = {"by": run_groups.BY_WATCHING, "because": problem}
+            say("memory limits are held by watching where the kernel does not: {}".format(problem))
 
     def _add_validator(self, connection: socket.socket, fds: list[int]) -> None:
         if len(fds) != 1:
@@ -304,7 +319,7 @@ class Launcher:
         return self._lacks_spares() and time.monotonic() >= self._spare_at
 
     def _fork(self) -> Spare:
-        spare = fork_spare()
+        spare = fork_spare(self._groups)
         self._known.add(spare.pid)
         return spare
 
@@ -330,7 +345,7 @@ class Launcher:
 
     def _reap(self) -> None:
         """Collect ended children. Who is no guard of ours lost its guard, so it and all below it is killed."""
-        sweep = self._sweep_again
+        sweep = tidy = self._sweep_again
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -339,8 +354,11 @@ class Launcher:
             if pid == 0:
                 break
             sweep = self._ended(pid, status) or sweep
+            tidy = True
         if sweep:
             self._sweep()
+        if tidy or self._tidy_again:
+            self._tidy_again = not self._groups.tidy()
 
     def _ended(self, pid: int, status: int) -> bool:
         """Forget an ended child; True when it may have left others behind."""
@@ -369,6 +387,7 @@ def launch(
         os.setsid()
     _set_up_process()
     gc.disable()
+    groups = run_groups.found(say)
     preloaded = preload()
     _settle()
     facts = {
@@ -381,7 +400,7 @@ def launch(
     }
     say("{}: {} in {} s".format(runtime, preloaded.problem or "ready", preloaded.import_s))
     with listening(socket_path) as listener:
-        Launcher(listener, facts, preloaded, spares, linger_s).run()
+        Launcher(listener, facts, preloaded, groups, spares, linger_s).run()
     return 0
 
 

@@ -8,6 +8,7 @@ from typing import Any, Mapping
 
 from . import memory, processes
 from .log_limit import LogLimit
+from .run_groups import BY_WATCHING, NoGroup
 
 TIME = "time_limit"
 MEMORY = "memory_limit"
@@ -27,6 +28,8 @@ class Limits:
         self._memory_kb = int(limits["memory_limit_mb"]) * 1024 if limits.get("memory_limit_mb") else None
         self._log_bytes = int(limits["log_limit_mb"]) * 1024 * 1024 if limits.get("log_limit_mb") else None
         self._memory = memory.RunMemory(runner_pid)
+        self._group = NoGroup()
+        self._watches_memory = self._memory_kb is not None
         self._started = time.monotonic()
         self._next_look = self._started + LOOK_S
         self._next_peak = self._started + PEAK_EVERY_S
@@ -38,6 +41,12 @@ class Limits:
         """Keep this log small; the descriptor stays the caller's."""
         if self._log_bytes is not None:
             self._log = LogLimit(fd, self._log_bytes)
+
+    def hold_memory(self, group: NoGroup) -> None:
+        """Leave the memory limit, if there is one, to the group; what it cannot hold goes on being watched."""
+        if self._memory_kb is not None and group.limit_memory(self._memory_kb // 1024):
+            self._group = group
+            self._watches_memory = False
 
     def watch_memory(self, pid: int, rollup_fd: int) -> None:
         """The descriptor tells how much memory the process has; it is ours from now on."""
@@ -62,7 +71,7 @@ class Limits:
             self._log.keep()
             if self._log.hurries:
                 self._next_look = now + HURRIED_LOOK_S
-        if self._memory_kb is not None or now >= self._next_peak:
+        if self._watches_memory or now >= self._next_peak:
             self._next_peak = now + PEAK_EVERY_S
             return MEMORY if self._over_memory(seen, 1.0) else None
         return None
@@ -71,14 +80,14 @@ class Limits:
         """For a run that is being ended: True when it uses its grace to eat up the machine."""
         if self._log is not None:
             self._log.keep()
-        return self._memory_kb is not None and self._over_memory(set(), _FAR_OVER)
+        return self._watches_memory and self._over_memory(set(), _FAR_OVER)
 
     def _over_memory(self, seen: set[int], factor: float) -> bool:
         pids = processes.tree(os.getpid())
         seen |= pids
         resident_kb = self._memory.resident_kb(pids)
         self._peak_tree_rss_kb = max(self._peak_tree_rss_kb, resident_kb)
-        if self._memory_kb is None or resident_kb <= self._memory_kb * factor:
+        if self._memory_kb is None or not self._watches_memory or resident_kb <= self._memory_kb * factor:
             return False
         used_kb = self._memory.used_kb(pids)
         self._used_kb = max(self._used_kb or 0, used_kb)
@@ -90,7 +99,9 @@ class Limits:
         record: dict[str, Any] = {"timeout_s": self._timeout_s, "peak_tree_rss_kb": peak_kb}
         if self._memory_kb is not None:
             record["memory_limit_kb"] = self._memory_kb
+            record["memory_limit_by"] = BY_WATCHING
             record["memory_kb"] = self._used_kb  # the most that was measured; null when it never came near the limit
+            record.update(self._group.as_record())
         if self._log is not None:
             self._log.keep(ended=True)
             record.update({"log_bytes": self._log.size, "log_dropped_bytes": self._log.dropped})

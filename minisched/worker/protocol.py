@@ -5,15 +5,16 @@ message as a file descriptor (a memfd) that the launcher passes on unread (D2, D
 different PROTOCOL means: do not spawn here, let it drain.
 
 - `hello {protocol}` is answered `hello {protocol, pid, start_ticks, boot_id, runtime, generation, state, problem,
-  version, import_s, spares, runs}`; state is ready or failed
+  version, import_s, spares, runs, memory_limits}`; state is ready or failed
 - `spawn {run_id, run_dir, limits}` with the job's descriptor: `spawned {run_id, process}` or
   `refused {run_id, reason, message}`; reason is one of the REFUSED_ words
 - `validator {}` with a socket: `validator {pid}` or `refused {reason, message}`; a child that judges pipelines
   listens at its other end (validator.py) and leaves when that is closed
-- `ping {}`: `pong {state, spares, runs}`
+- `ping {}`: `pong {state, spares, runs, memory_limits}`
 - `retire {}`: `retiring {runs}`; no further spawns, the launcher leaves when its last run has ended
 
-`op` names the message; `runs` is the list of the ids of active runs, `spares` a number, `process` a guard's identity.
+`op` names the message; `runs` is the list of the ids of active runs, `spares` a number, `process` a guard's identity,
+`memory_limits` {by: cgroup or watching, because}.
 
 Standard library only, Python 3.8 syntax: this file is read by both interpreters.
 """

@@ -10,6 +10,7 @@ import time
 from typing import Any, Callable
 
 from . import guard, kernel, protocol, runner
+from .run_groups import NoRunGroups
 
 _EVERY_SIGNAL = signal.valid_signals() if hasattr(signal, "valid_signals") else set(range(1, signal.NSIG))
 
@@ -36,12 +37,12 @@ class Spare:
         self.connection.close()
 
 
-def fork_spare() -> Spare:
+def fork_spare(groups: NoRunGroups) -> Spare:
     """Fork a guard, which forks its runner. Raises OSError when the kernel refuses, NotSingleThreaded."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     launcher = os.getpid()
     try:
-        pid = fork_child(lambda: _be_guard(theirs, launcher))
+        pid = fork_child(lambda: _be_guard(theirs, launcher, groups))
     except (OSError, NotSingleThreaded):
         ours.close()
         raise
@@ -79,7 +80,7 @@ def leave_with(body: Callable[[], None]) -> None:
         os._exit(code)
 
 
-def _be_guard(launcher_socket: socket.socket, launcher: int) -> None:
+def _be_guard(launcher_socket: socket.socket, launcher: int, groups: NoRunGroups) -> None:
     signal.set_wakeup_fd(-1)
     kernel.die_with_parent(launcher)
     os.setsid()
@@ -98,5 +99,6 @@ def _be_guard(launcher_socket: socket.socket, launcher: int) -> None:
         leave_with(lambda: runner.serve(theirs, this))
     theirs.close()
     kernel.name_process("minisched-guard")
+    group = groups.of_spare(protocol.identity(this), pid)
     guard.rehearse()
-    guard.serve(launcher_socket, pid, ours)
+    guard.serve(launcher_socket, pid, ours, group)

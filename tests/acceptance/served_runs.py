@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,10 +84,14 @@ class ServedRuns(ServerProcess):
 
     def launcher(self) -> int:
         """The pid of the one launcher; what it has just forked still has its name."""
-        found = {process.pid for process in wait_until(self.launchers)}
-        first = [pid for pid in found if psutil.Process(pid).ppid() not in found]
-        assert len(first) == 1, found
-        return first[0]
+        wait_until(lambda: len(self._first_launchers()) == 1)
+        return self._first_launchers().pop()
+
+    def _first_launchers(self) -> set[int]:
+        found = {process.pid for process in self.launchers()}
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return {pid for pid in found if psutil.Process(pid).ppid() not in found}
+        return set()
 
 
 @contextmanager

@@ -168,6 +168,20 @@ def test_one_usable_runtime_is_enough_and_none_is_no_fault(
     assert world.http.get("/health/ready").status_code == 200
 
 
+def test_who_holds_memory_limits_is_said(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    runtimes = [
+        RuntimeStatus("main", "ready", memory_limits="cgroup"),
+        RuntimeStatus("old", "ready", memory_limits="watching", watched_because="the kernel has no cgroup v2"),
+        RuntimeStatus("asleep", "stopped"),
+    ]
+    monkeypatch.setattr(world.runtimes, "known", runtimes)
+    assert world.http.get("/health/ready").json()["memoryLimits"] == {"main": "cgroup", "old": "watching"}
+    main, old, asleep = world.http.get("/api/v1/minisched/runtimes").json()["data"]
+    assert (main["memoryLimits"], "watchedBecause" in main) == ("cgroup", False)
+    assert (old["memoryLimits"], old["watchedBecause"]) == ("watching", "the kernel has no cgroup v2")
+    assert "memoryLimits" not in asleep
+
+
 # --- the description of the API ---------------------------------------------------------------------------------------
 
 
