@@ -50,6 +50,7 @@ def airflow_server(settings: Settings) -> AirflowServer:
         connect_timeout_s=airflow.connect_timeout_s,
         read_timeout_s=airflow.read_timeout_s,
         action_timeout_s=airflow.action_timeout_s,
+        parse_wait_s=airflow.parse_wait_s,
     )
 
 

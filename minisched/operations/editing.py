@@ -109,7 +109,7 @@ class PipelineEditor:
             return Edited(self._refreshed(stored, changed), changed=False)
         redeployed = entity.needs_deploy(stored.document, document)
         if redeployed:
-            self._redeploy(document)
+            self._redeploy(document, stored)
         try:
             self._store.replace(Pipeline(document), expected=stored)
         except (StoreUnavailable, VersionConflict):
@@ -129,11 +129,16 @@ class PipelineEditor:
             self._store.replace(Pipeline(document), expected=stored)
             return Pipeline(document)
 
-    def _redeploy(self, document: Document) -> None:
+    def _redeploy(self, document: Document, stored: Pipeline) -> None:
         try:
             response = self._client.deploy_pipeline(document)
         except StoreUnavailable:
             raise
+        except OrchestratorRejected as error:
+            # Airflow overwrites what it had before it finds out that it cannot have the new one.
+            with suppress(MinischedError):
+                self._client.deploy_pipeline(stored.document)
+            raise _deployment_failed(str(error)) from error
         except MinischedError as error:
             raise _deployment_failed(str(error)) from error
         if response.code != 200:

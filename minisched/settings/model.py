@@ -420,6 +420,13 @@ class AirflowSettings(Section):
         default=180.0,
         description="Seconds to wait for what Airflow does before it answers: deploys, kills, deletions, automations.",
     )
+    parse_wait_s: _NotNegative = Field(
+        default=30.0,
+        description=(
+            "Seconds that a first deploy waits until Airflow has parsed the pipeline, so that it can be triggered; "
+            "0: not at all."
+        ),
+    )
 
     @field_validator("username")
     @classmethod

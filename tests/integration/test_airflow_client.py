@@ -36,6 +36,9 @@ HEALTHY = (200, {"status": "healthy", "version": "2.0.7.0"})
 HTML = Page(b"<html>Sign in</html>", {"Content-Type": "text/html; charset=utf-8"})
 HIDDEN = {"error": "An unexpected problem occurred"}
 
+UNKNOWN = (404, {"error": "DAG p not found."})
+NONE_RUNNING = (404, {"error": "Workflow [p] has no running or pending runs nor tasks"})
+
 Answers = dict[str, Any]
 
 
@@ -49,7 +52,12 @@ class Plugin:
     """Answers by route below one prefix, and 404 as Airflow does below the others. A list is used up one by one."""
 
     def __init__(self, answers: Answers, prefix: str = PREFIXES[0]) -> None:
-        self.answers: Answers = {"health-auth": HEALTHY, "csrf-token": (200, {"csrf_token": None}), **answers}
+        self.answers: Answers = {
+            "health-auth": HEALTHY,
+            "csrf-token": (200, {"csrf_token": None}),
+            "status": (200, []),
+            **answers,
+        }
         self.prefix = prefix
 
     def answer(self, asked: Asked) -> tuple[int, Any]:
@@ -321,17 +329,40 @@ def test_a_deployment_that_fails_says_why(answer: Any, error: type[Exception], w
 
 def test_what_is_disabled_is_created_paused_and_told_so() -> None:
     ok = (200, {"message": "ok"})
-    with plugin({"deploy": ok, "disable": (404, {"error": "DAG p not found."})}) as (client, server):
+    with plugin({"deploy": ok, "disable": ok}) as (client, server):
         assert client.deploy_pipeline({**PIPELINE, "enabled": False}).code == 200
     [sent] = [asked.body for asked in server.asked if asked.path.endswith("/deploy")]
     assert sent["airflowConfig"] == {"pausePipeline": True}
-    assert "POST disable" in routes(server)
+    assert routes(server)[-1] == "POST disable"
+
+
+def test_a_first_deployment_waits_until_airflow_has_parsed_it() -> None:
+    ok = (200, {"message": "ok"})
+    answers: Answers = {"deploy": ok, "enable": ok, "status": [UNKNOWN, UNKNOWN, (200, [])]}
+    with plugin(answers) as (client, server):
+        assert client.deploy_pipeline({**PIPELINE, "enabled": True}).notes == ()
+    assert routes(server)[-1] == "POST enable"
+
+
+def test_an_airflow_that_does_not_parse_is_not_waited_for_for_ever() -> None:
+    with plugin({"deploy": (200, {"message": "ok"}), "status": UNKNOWN}, parse_wait_s=0) as (client, server):
+        done = client.deploy_pipeline({**PIPELINE, "enabled": True})
+    assert (done.code, [note for note in done.notes if "has not parsed it yet" in note]) == (200, list(done.notes))
+    assert "POST enable" not in routes(server)
+
+
+@pytest.mark.parametrize(("status", "swept"), [("unknown", True), ("known", False)])
+def test_files_of_a_first_deployment_that_failed_are_swept(status: str, swept: bool) -> None:
+    answers = {"deploy": (500, HIDDEN), "status": UNKNOWN if status == "unknown" else (200, [])}
+    with plugin(answers) as (client, server), pytest.raises(OrchestratorRejected, match="failed to deploy"):
+        client.deploy_pipeline(PIPELINE)
+    assert ("DELETE delete" in routes(server)) is swept
 
 
 def test_who_keeps_what_was_toggled_tells_nothing_more() -> None:
     with plugin({"deploy": (200, {"message": "ok"})}) as (client, server):
         client.deploy_pipeline({**PIPELINE, "enabled": True}, keep_toggled=True)
-    assert routes(server)[-1] == "POST deploy"
+    assert [route for route in routes(server) if route.startswith("POST")] == ["POST deploy"]
 
 
 def test_what_airflow_does_otherwise_is_noted() -> None:
@@ -361,9 +392,6 @@ def test_a_pipeline_that_airflow_would_overwrite_is_not_sent() -> None:
 
 
 # --- answers that mean several things ---------------------------------------------------------------------------------
-
-UNKNOWN = (404, {"error": "DAG p not found."})
-NONE_RUNNING = (404, {"error": "Workflow [p] has no running or pending runs nor tasks"})
 
 
 def a_row(run_id: str) -> Document:
@@ -395,6 +423,35 @@ def test_a_delete_that_failed_because_nothing_was_left_is_done() -> None:
         pytest.raises(OrchestratorRejected, match="failed to delete 'p'"),
     ):
         client.delete_pipeline(PipelineRef("p"))
+
+
+@pytest.mark.parametrize(
+    ("prefix", "asked_for", "credentials"),
+    [
+        (PREFIXES[0], ["POST /auth/token", "DELETE /api/v2/dags/a_b"], "Bearer t0ken"),
+        (PREFIXES[2], ["DELETE /api/v1/dags/a_b"], "Basic "),
+    ],
+)
+def test_records_that_the_plugin_cannot_delete_are_deleted_by_airflow_itself(
+    prefix: str, asked_for: list[str], credentials: str
+) -> None:
+    records = [True]
+
+    def answer(asked: Asked) -> tuple[int, Any]:
+        if asked.path == "/auth/token":
+            assert asked.body == {"username": "ann", "password": PASSWORD}
+            return 201, {"access_token": "t0ken"}
+        if "/dags/" in asked.path:
+            records.clear()
+            return 204, b""
+        return told.answer(asked)
+
+    told = Plugin({"delete": (500, HIDDEN), "status": lambda _: (200, []) if records else UNKNOWN}, prefix)
+    with scripted_server(answer) as server:
+        assert client_of(server.url).delete_pipeline(PipelineRef("a.b")).code == 200
+    own = [asked for asked in server.asked if "openmetadata" not in asked.path]
+    assert [f"{asked.method} {asked.path}" for asked in own] == asked_for
+    assert own[-1].headers["Authorization"].startswith(credentials)
 
 
 def test_a_log_is_looked_for_under_every_task_until_it_is_known() -> None:

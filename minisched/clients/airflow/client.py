@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
 from uuid import UUID, uuid4, uuid5
@@ -21,6 +24,7 @@ from minisched.domain.errors import (
     InvalidPipelineConfig,
     MinischedError,
     NameCollision,
+    OrchestratorError,
     OrchestratorRejected,
     OrchestratorUnavailable,
     PipelineNotFound,
@@ -36,6 +40,7 @@ _log = structlog.get_logger(__name__)
 
 # What a key and a pipeline's name make together is the id of the one run that they stand for.
 _KEYS = UUID("0b9e2f5c-8a57-4a35-9a0c-5d0f6f2f4b1e")
+_PARSE_POLL_S = 0.5
 
 
 class AirflowClient:
@@ -103,12 +108,16 @@ class AirflowClient:
         answer = self._plugin.post("deploy", for_the_plugin(self._complete(pipeline)))
         if answer.status == HTTPStatus.BAD_REQUEST and answer.reason:
             raise InvalidPipelineConfig(answer.reason)
+        if not answer.ok:
+            self._sweep(PipelineRef(name))
         done = self._said(answer, f"deploy {name!r}")
         self._tasks.note(clean_name(name), str(pipeline.get("pipelineType")))
-        if not keep_toggled and pipeline.get("enabled") is not None:
-            # A pipeline that is new may not be in Airflow's database yet; it was created as it should be.
-            self.toggle_ingestion(PipelineRef(name), enabled=bool(pipeline["enabled"]))
         notes = differences(pipeline)
+        if not self._is_parsed(PipelineRef(name)):
+            notes += ("Airflow has not parsed it yet: it can be triggered when it has.",)
+        elif not keep_toggled and pipeline.get("enabled") is not None:
+            # One that is not parsed was created as it should be.
+            self.toggle_ingestion(PipelineRef(name), enabled=bool(pipeline["enabled"]))
         return replace(done, reason=" ".join([done.reason or "", *notes]).strip(), notes=notes)
 
     def run_pipeline(self, pipeline: PipelineRef, options: RunOptions) -> ClientResponse:
@@ -133,11 +142,11 @@ class AirflowClient:
         if not killed.ok and killed.status != HTTPStatus.NOT_FOUND:
             _log.warning("airflow.not_killed", pipeline=pipeline.name, status=killed.status)
         answer = self._plugin.delete("delete", dag_id=pipeline.name)
-        if not answer.ok:
-            try:
-                self._statuses(pipeline)
-            except PipelineNotFound:
-                return ClientResponse(200, f"Workflow [{pipeline.name}] is not deployed", self.platform)
+        if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR and self._is_known(pipeline):
+            # On Airflow 3 it cannot delete what has had a run: its files are gone, its records are not.
+            self._plugin.delete_records(clean_name(pipeline.name))
+        if not answer.ok and not self._is_known(pipeline):
+            return ClientResponse(200, f"Workflow [{pipeline.name}] is not deployed", self.platform)
         return self._said(answer, f"delete {pipeline.name!r}")
 
     def toggle_ingestion(self, pipeline: PipelineRef, *, enabled: bool) -> ClientResponse:
@@ -222,6 +231,29 @@ class AirflowClient:
                 hint="Rename one of the two, or delete the other one first.",
             )
 
+    def _is_parsed(self, pipeline: PipelineRef) -> bool:
+        """Airflow answers a first deploy before its scheduler knows the pipeline; waits for that within limits."""
+        deadline = time.monotonic() + self._server.parse_wait_s
+        pause = threading.Event()
+        while True:
+            with suppress(OrchestratorError):
+                if self._is_known(pipeline):
+                    return True
+            if time.monotonic() >= deadline:
+                return False
+            pause.wait(_PARSE_POLL_S)
+
+    def _sweep(self, pipeline: PipelineRef) -> None:
+        """Of a first deploy that failed, the plugin keeps the files, secrets included, and Airflow parses them.
+
+        Of a later one it keeps the new files in the place of the old; deploying the old again is up to the caller.
+        """
+        try:
+            if not self._is_known(pipeline):
+                self._plugin.delete("delete", dag_id=pipeline.name)
+        except OrchestratorError as error:
+            _log.warning("airflow.not_swept", pipeline=pipeline.name, error=str(error))
+
     def _look_for_run(self, pipeline: PipelineRef, run_id: str, options: RunOptions, answer: Answer) -> None:
         """Returns when the run is there all the same and the caller's key means it; otherwise raises what is wrong.
 
@@ -234,6 +266,13 @@ class AirflowClient:
                 return
             raise DuplicateRun(f"Pipeline {pipeline.name} has a run {run_id} already")
         raise refusal(answer, self._server, f"trigger {pipeline.name!r}")
+
+    def _is_known(self, pipeline: PipelineRef) -> bool:
+        try:
+            self._statuses(pipeline)
+        except PipelineNotFound:
+            return False
+        return True
 
     def _statuses(self, pipeline: PipelineRef, **arguments: str) -> list[Document]:
         answer = self._plugin.ask("status", dag_id=pipeline.name, **arguments)

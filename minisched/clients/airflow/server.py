@@ -12,7 +12,8 @@ from minisched.domain.errors import ConfigurationError
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AirflowServer:
     """`url` may have a path of its own. Times are in seconds: `read_timeout_s` is for the whole of an answer to a
-    question, `action_timeout_s` for that to what is done before it is answered."""
+    question, `action_timeout_s` for that to what is done before it is answered, and `parse_wait_s` for a pipeline that
+    is deployed for the first time to be known to the scheduler."""
 
     url: str
     username: str
@@ -21,6 +22,7 @@ class AirflowServer:
     connect_timeout_s: float = 10.0
     read_timeout_s: float = 30.0
     action_timeout_s: float = 180.0
+    parse_wait_s: float = 30.0
 
     def within_s(self, method: str) -> float:
         return self.read_timeout_s if method == "GET" else self.action_timeout_s
