@@ -28,6 +28,10 @@ class ServerRefused(MinischedError):
     """The server understood and refused."""
 
 
+class NotHere(MinischedError):
+    """What was asked for happens in another orchestrator."""
+
+
 _OF_ERROR: tuple[tuple[type[MinischedError], ExitCode], ...] = (
     (ServerUnreachable, ExitCode.UNREACHABLE),
     (NotFound, ExitCode.NOT_FOUND),

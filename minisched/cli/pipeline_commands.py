@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from minisched.cli import exit_codes
-from minisched.cli.exit_codes import ExitCode
+from minisched.cli.exit_codes import ExitCode, NotHere
 from minisched.cli.invocation import Invocation, json_option, pass_invocation
 from minisched.cli.pipeline_lookup import all_pipelines, find_pipeline, service_reference
 from minisched.cli.printing import console, print_json, state_text, table, when
@@ -20,6 +20,9 @@ from minisched.cli.schedule_commands import backfill, next_instants, why
 from minisched.cli.server import PIPELINES, RUNS, Server
 from minisched.cli.workflow_file import read_mapping
 from minisched.domain.errors import RunNotFound
+
+# The platform of an orchestrator whose runs the server has itself.
+LOCAL = "local"
 
 Document = dict[str, Any]
 Command = Callable[..., Any]
@@ -153,6 +156,11 @@ def trigger(invocation: Invocation, pipeline: str, follow: bool, as_json: bool) 
         if not follow or not run_id:
             _print_answer(answer, f"{entity['fullyQualifiedName']}: triggered, run {run_id}", as_json)
             return ExitCode.OK
+        if answer.get("platform") != LOCAL:
+            raise NotHere(
+                f"run {run_id} was triggered in {answer.get('platform')}, where it cannot be followed.",
+                hint=f"Its log, as far as it is: minisched pipeline logs {pipeline}",
+            )
         return _follow_to_end(server, run_id, as_json)
 
 
@@ -239,10 +247,15 @@ def delete(invocation: Invocation, pipeline: str, hard: bool, as_json: bool) -> 
 @json_option
 @pass_invocation
 def logs(invocation: Invocation, pipeline: str, follow: bool, run_id: str | None, as_json: bool) -> None:
-    """Print the log of the latest run of the pipeline, or of the given one."""
+    """Print the log of the latest run of the pipeline, or of the given one.
+
+    Of a pipeline that another orchestrator runs, what there is of the latest log.
+    """
     with invocation.server() as server:
         run_id = run_id or _latest_run(server, pipeline)
-        if as_json:
+        if run_id is None:
+            _print_log_from_elsewhere(server, pipeline, as_json)
+        elif as_json:
             parts: list[bytes] = []
             (follow_log if follow else read_log)(server, run_id, parts.append)
             print_json({"runId": run_id, "log": b"".join(parts).decode(errors="replace")})
@@ -250,14 +263,26 @@ def logs(invocation: Invocation, pipeline: str, follow: bool, run_id: str | None
             (follow_log if follow else read_log)(server, run_id, _log_writer(to_stderr=False))
 
 
-def _latest_run(server: Server, name: str) -> str:
+def _latest_run(server: Server, name: str) -> str | None:
+    """None when it was run elsewhere, if at all."""
     entity = find_pipeline(server, name)
     runs = _runs_of(server, entity, limit=1)
-    if not runs:
+    if runs:
+        return str(runs[0]["id"])
+    if server.get(f"{PIPELINES}/status").get("platform") == LOCAL:
         raise RunNotFound(
             f"{entity['fullyQualifiedName']} has not run yet.", hint=f"Run it with `minisched pipeline trigger {name}`."
         )
-    return str(runs[0]["id"])
+    return None
+
+
+def _print_log_from_elsewhere(server: Server, name: str, as_json: bool) -> None:
+    entity = find_pipeline(server, name)
+    log = server.call("GET", f"{PIPELINES}/logs/{entity['id']}/last/download").content
+    if as_json:
+        print_json({"runId": None, "log": log.decode(errors="replace")})
+    else:
+        _log_writer(to_stderr=False)(log)
 
 
 @pipeline.command(short_help="List the runs of a pipeline.")

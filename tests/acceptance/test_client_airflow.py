@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -120,6 +122,21 @@ def test_a_run_is_shown_as_queued_as_long_as_airflow_says_so(server: ServerProce
     airflow.queued.clear()
     assert server.http.get(statuses).json()["data"] == []
     assert server.runs() == []
+
+
+def minisched(server: ServerProcess, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "minisched", "--url", server.url, "pipeline", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_command_line_shows_what_airflow_has(server: ServerProcess, airflow: ScriptedAirflow) -> None:
+    pipeline = server.deployed()
+    airflow.failing["last_dag_logs"] = (200, {"ingestion_task": "from Airflow\n", "total": 1})
+    assert minisched(server, "logs", pipeline["name"]).stdout == "from Airflow\n"
+    followed = minisched(server, "trigger", pipeline["name"], "--follow")
+    assert followed.returncode == 1
+    assert "triggered in Airflow, where it cannot be followed" in followed.stderr
+    assert len(airflow.queued[pipeline["name"]]) == 1
 
 
 def test_a_deploy_that_fails_leaves_the_entity_as_it_was(server: ServerProcess, airflow: ScriptedAirflow) -> None:
