@@ -132,7 +132,9 @@ EXAMPLES: dict[type[BaseModel], Any] = {
         "runtimes": ["main"],
     },
     OutboxAnswer: {"data": []},
-    RuntimesAnswer: {"data": [{"name": "main", "state": "ready", "activeRuns": 0, "spares": 2}]},
+    RuntimesAnswer: {
+        "data": [{"name": "main", "state": "ready", "activeRuns": 0, "spares": 2, "memoryLimits": "cgroup"}]
+    },
     DeploymentsAnswer: {
         "data": [
             {
@@ -177,5 +179,5 @@ EXAMPLES: dict[type[BaseModel], Any] = {
     BackfillAnswer: {"dryRun": False, "queued": [{"scheduledFor": _AT_MS, "runId": _RUN_ID}], "known": []},
     SimulationAnswer: {"from": _AT_MS, "to": _AT_MS + 86_400_000, "instants": 0, "pipelines": []},
     AliveAnswer: {"status": "alive"},
-    ReadyAnswer: {"status": "ready", "runtimes": {"main": "ready"}},
+    ReadyAnswer: {"status": "ready", "runtimes": {"main": "ready"}, "memoryLimits": {"main": "cgroup"}},
 }

@@ -105,7 +105,7 @@ class Launcher:
         self._selector.register(source, selectors.EVENT_READ, handler)
 
     def _pause_s(self) -> float:
-        pause_s = _SWEEP_S if self._sweep_again or self._tidy_again else _TICK_S
+        pause_s = _SWEEP_S if self._sweep_again else _TICK_S
         return min(pause_s, max(0.0, self._spare_at - time.monotonic())) if self._lacks_spares() else pause_s
 
     def _woken(self, wakeup: socket.socket) -> None:

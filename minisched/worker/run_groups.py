@@ -186,7 +186,7 @@ class RunGroups(NoRunGroups):
         done = True
         for name in self._names():
             named = _NAMED.match(name)
-            if named and protocol.start_ticks(int(named.group(1))) != int(named.group(2)):
+            if named and not _lives(int(named.group(1)), int(named.group(2))):
                 done = RunGroup(os.path.join(self._base, name)).end() and done
         return done
 
@@ -195,6 +195,20 @@ class RunGroups(NoRunGroups):
             return os.listdir(self._base)
         except OSError:
             return []
+
+
+def _lives(pid: int, start_ticks: int) -> bool:
+    """Whoever is killed for being forgotten must be forgotten for certain: /proc may hide processes from us."""
+    now = protocol.start_ticks(pid)
+    if now is not None:
+        return now == start_ticks
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def found(say: Callable[[str], None]) -> NoRunGroups:

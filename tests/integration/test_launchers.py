@@ -77,6 +77,14 @@ def kept(tmp_path: Path) -> Iterator[Kept]:
     wait_until(lambda: not processes_about(tmp_path), timeout_s=10)
 
 
+def test_it_tells_who_holds_memory_limits(kept: Kept) -> None:
+    assert kept.launcher.status().memory_limits is None
+    kept.start()
+    status = kept.launcher.status()
+    assert status.memory_limits in ("cgroup", "watching")
+    assert (status.watched_because is None) == (status.memory_limits == "cgroup")
+
+
 def test_another_environment_gets_another_launcher(kept: Kept) -> None:
     first = kept.start()
     kept.spec = replace(kept.spec, fingerprint="two")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
-from minisched.worker import cgroupfs, delegation, limits, protocol, run_groups
+from minisched.worker import cgroupfs, delegation, launcher, limits, protocol, run_groups
+from minisched.worker.preload import Preloaded
 from tests.cgroup_directories import CgroupDirectory
 
 RUNNER = 4321
@@ -147,6 +149,16 @@ class TestSpares:
         assert not group.limit_memory(128)
         assert not list(base.glob("minisched-run-*"))
 
+    def test_its_launcher_says_so_once(self, groups: run_groups.RunGroups, capsys: pytest.CaptureFixture[str]) -> None:
+        with socket.socket() as listener:
+            one = launcher.Launcher(listener, {}, Preloaded("1", 0.1, {}, None), groups, 1, 1.0)
+            assert one._load()["memory_limits"]["by"] == "cgroup"
+            for problem in (None, "no control group for a run: too many", "no control group for a run: too many"):
+                one._note_group_problem(problem)
+            one._selector.close()
+        assert one._load()["memory_limits"] == {"by": "watching", "because": "no control group for a run: too many"}
+        assert capsys.readouterr().err.count("too many") == 1
+
 
 class TestTidying:
     def test_the_groups_of_dead_guards_go_with_whoever_is_in_them(
@@ -174,11 +186,24 @@ class TestTidying:
         assert groups.tidy()
         assert reused.processes() == set()
 
+    def test_a_guard_that_proc_hides_is_alive(
+        self, group: run_groups.RunGroup, groups: run_groups.RunGroups, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(protocol, "start_ticks", lambda pid: None)
+        assert groups.tidy()
+        assert group.processes() == {RUNNER}
+
     def test_who_does_not_die_at_once_is_come_back_for(
         self, kernel: CgroupDirectory, groups: run_groups.RunGroups, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         signals: list[int] = []
-        monkeypatch.setattr(os, "kill", lambda pid, signum: signals.append(pid))
+
+        def kill(pid: int, signum: int) -> None:
+            if pid != RUNNER:
+                raise ProcessLookupError
+            signals.append(pid)
+
+        monkeypatch.setattr(os, "kill", kill)
         groups.of_spare(DEAD_GUARD, RUNNER)
         kernel.refused["cgroup.kill"] = errno.ENOENT
         assert not groups.tidy()
