@@ -28,6 +28,7 @@ _SWEEP_S = 0.1
 _SPARE_RETRY_S = 5.0
 _START_S = 0.01  # a run that starts has the processors to itself, while there is a spare for the next
 _REHEARSALS = 10  # fills the interpreter's caches, and lets it specialise the code of a start
+_THREADS_END_WITHIN_S = 1.0
 _LEAVE_S = 2.0  # to collect the spares: an init that reaps nobody would keep them as zombies
 
 
@@ -409,11 +410,19 @@ def _settle() -> None:
     for _ in range(_REHEARSALS):
         guard.rehearse()
         rehearsal.rehearse()
+    _wait_for_threads()
     gc.disable()
     gc.collect()
     gc.freeze()
     kernel.use_huge_pages()
     memory.note_inherited()
+
+
+def _wait_for_threads() -> None:
+    """A thread that was joined is known to the kernel a moment longer, and while it is nothing can be forked."""
+    deadline = time.monotonic() + _THREADS_END_WITHIN_S
+    while not kernel.single_threaded() and time.monotonic() < deadline:
+        time.sleep(0.001)
 
 
 def _set_up_process() -> None:
