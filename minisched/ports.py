@@ -24,7 +24,8 @@ from minisched.domain.tick import ScheduleVersion, Situation, Tick
 class ClientResponse:
     """OpenMetadata's PipelineServiceClientResponse (contract §2.2): `code` 200 is good, `reason` a text for people.
 
-    `notes` are sentences about what was done, but not quite as the caller may think; `reason` has them too.
+    `notes` are sentences about what was done, but not quite as the caller may think; `reason` has them too. A run with
+    `run_id` that is `recorded` is in our own run store.
     """
 
     code: int
@@ -32,6 +33,7 @@ class ClientResponse:
     platform: str = "local"
     version: str | None = None
     run_id: str | None = None
+    recorded: bool = False
     notes: tuple[str, ...] = ()
 
 

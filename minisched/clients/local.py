@@ -334,7 +334,8 @@ class LocalClient:
 
     def _said(self, message: str, *, run_id: str | None = None) -> ClientResponse:
         version = next((status.version for status in self._health.statuses() if status.version), None)
-        return ClientResponse(200, json.dumps({"message": message}), self.platform, version=version, run_id=run_id)
+        text = json.dumps({"message": message})
+        return ClientResponse(200, text, self.platform, version=version, run_id=run_id, recorded=run_id is not None)
 
 
 def _notes(judgement: Judgement) -> tuple[str, ...]:

@@ -49,12 +49,13 @@ class _SilentServers:
 
 @dataclass(frozen=True, slots=True)
 class OutboxOptions:
-    """Seconds: the first and the longest wait after a failure, and how old a message may get before it is given up."""
+    """Seconds: the first and the longest wait after a failure, how old a message may get before it is given up, and
+    how long until a message is found that nobody told of."""
 
     first_delay_s: float
     max_delay_s: float
     max_age_s: float
-    poll_s: float = 2.0
+    poll_s: float = 10.0
 
 
 class OutboxSender:

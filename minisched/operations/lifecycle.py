@@ -47,7 +47,7 @@ class Lifecycle:
             response = self._client.run_pipeline(pipeline.ref, options)
         except PipelineNotFound as error:
             raise not_deployed(pipeline) from error
-        if response.run_id is not None:
+        if response.run_id is not None and not response.recorded:
             self._note_queued(pipeline, response.run_id)
         return response
 

@@ -106,8 +106,12 @@ def test_a_type_that_this_release_does_not_have_is_refused_when_it_is_deployed(
     assert "dataInsight pipelines ended with OpenMetadata 1.4" in refused.json()["message"]
 
 
-def test_a_type_whose_source_is_gone_is_a_failed_run_that_says_so(server: CatalogServer, ingested: Document) -> None:
-    reindex = server.pipeline("elasticSearchReindex", ingested, {"type": "MetadataToElasticSearch"})
-    run = server.ended(server.trigger(reindex))
-    assert run["state"] == "failed"
-    assert "has no search reindexing pipeline any more" in run["message"]
+def test_a_type_whose_source_is_gone_is_refused_when_it_is_deployed(server: CatalogServer, ingested: Document) -> None:
+    request = {"name": "reindex", "pipelineType": "elasticSearchReindex", "service": ingested, "airflowConfig": {}}
+    created = server.http.post(
+        "/services/ingestionPipelines",
+        json={**request, "sourceConfig": {"config": {"type": "MetadataToElasticSearch"}}},
+    )
+    refused = server.http.post(f"/services/ingestionPipelines/deploy/{created.json()['id']}")
+    assert refused.status_code == 400
+    assert "has no search reindexing pipeline any more" in refused.json()["message"]
