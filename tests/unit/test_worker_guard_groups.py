@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from minisched.worker import protocol
+from minisched.worker import processes, protocol
 from minisched.worker.guard import Guard, Pair
 from minisched.worker.run_groups import NoGroup
 from minisched.worker.runner_link import RunnerLink
@@ -54,6 +54,8 @@ def seen_through(directory: Path, link: RunnerLink, group: Group, monkeypatch: p
     guard.hold_memory()
     guard._runner_status = signal.SIGKILL
     monkeypatch.setattr(guard, "reap", lambda: False)
+    # The guard is this very process here: its other children are the servers of other tests.
+    monkeypatch.setattr(processes, "descendants", lambda *_args, **_kw: set())
     guard.watch()
     assert guard.record_exit()
     record = protocol.read_record(str(directory), protocol.EXIT_FILE)
