@@ -6,8 +6,8 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
-from minisched.api.answers import DeploymentsAnswer
 from minisched.api.openapi import operation
+from minisched.api.own_answers import DeploymentsAnswer
 from minisched.api.representation import without_nulls
 from minisched.domain.instant import to_ms
 from minisched.domain.pipeline import Deployment, Document

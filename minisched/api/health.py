@@ -5,9 +5,9 @@ from __future__ import annotations
 from litestar import Response, Router, get
 from litestar.di import NamedDependency
 
-from minisched.api.answers import AliveAnswer, ReadyAnswer
 from minisched.api.dependencies import Readiness
 from minisched.api.openapi import operation
+from minisched.api.own_answers import AliveAnswer, ReadyAnswer
 from minisched.domain.pipeline import Document
 
 

@@ -11,10 +11,10 @@ from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import PathParameter, QueryParameter, RawBody
 
-from minisched.api.answers import BackfillAnswer, PreviewAnswer, SimulationAnswer, TicksAnswer, WhyAnswer
 from minisched.api.edge import decoded
 from minisched.api.ingestion_pipelines.parameters import LARGEST_MS
 from minisched.api.openapi import Body, operation
+from minisched.api.own_answers import BackfillAnswer, PreviewAnswer, SimulationAnswer, TicksAnswer, WhyAnswer
 from minisched.api.representation import without_nulls
 from minisched.api.run_summary import run_summary
 from minisched.api.runs import MINISCHED_PATH

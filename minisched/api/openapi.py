@@ -11,10 +11,12 @@ from litestar.openapi.spec import Components, OpenAPIMediaType, OpenAPIResponse,
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from minisched.api.answers import ANSWERS, ErrorAnswer
+from minisched.api import answers, own_answers
+from minisched.api.answers import ErrorAnswer
 from minisched.api.examples import EXAMPLES
 
 _JSON = "application/json"
+ANSWERS = (*answers.ANSWERS, *own_answers.ANSWERS)
 _COMPONENT = "#/components/schemas/{model}"
 
 # What every operation may be answered with: a parameter or body that makes no sense, a caller that is not let in,

@@ -8,8 +8,8 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
-from minisched.api.answers import QueueAnswer
 from minisched.api.openapi import operation
+from minisched.api.own_answers import QueueAnswer
 from minisched.api.representation import without_nulls
 from minisched.api.run_summary import run_summary
 from minisched.domain.pipeline import Document

@@ -10,10 +10,10 @@ from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, QueryParameter, RawBody, SkipValidation
 
-from minisched.api.answers import OutboxAnswer, RunsAnswer, RuntimesAnswer, WholeRunAnswer
 from minisched.api.deployments import list_deployments
 from minisched.api.ingestion_pipelines.parameters import LARGEST_MS
 from minisched.api.openapi import Body, Content, operation
+from minisched.api.own_answers import OutboxAnswer, RunsAnswer, RuntimesAnswer, WholeRunAnswer
 from minisched.api.queue import list_queue
 from minisched.api.representation import shown, without_nulls
 from minisched.api.run_stream import stream_log

@@ -20,8 +20,8 @@ from pydantic import BaseModel
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi import checks
 
-from minisched.api.answers import ANSWERS
 from minisched.api.examples import EXAMPLES
+from minisched.api.openapi import ANSWERS
 from minisched.domain.pipeline import Document
 from minisched.serving import bind, serving_in_background
 from tests.api_worlds import OWNER_ID, PIPELINES, a_create_request, a_world
