@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -24,6 +25,8 @@ _BATCH = 50
 _LEAVE_S = 3.0
 # A server that lets us wait for so long in vain is not asked again for the other messages of the same turn.
 _SILENT_AFTER_S = 2.0
+# Two clocks are compared, and one of them is kept in milliseconds: rather a little late than to look in vain.
+_LATER_S = 0.01
 
 
 class _SilentServers:
@@ -79,7 +82,7 @@ class OutboxSender:
         self.options = options
         self._awake = threading.Event()
         self._leaving = False
-        self._again_in_s = options.max_delay_s
+        self._again_at = math.inf  # when the first message that was postponed here is due, in monotonic seconds
         self._thread = threading.Thread(target=self._loop, name="outbox", daemon=True)
 
     def start(self) -> None:
@@ -107,14 +110,19 @@ class OutboxSender:
                 log.exception("outbox.turn_failed")
                 busy = False
             if not busy:
-                self._awake.wait(min(self.options.poll_s, self._again_in_s))
+                self._awake.wait(self._pause_s())
                 self._awake.clear()
 
+    def _pause_s(self) -> float:
+        """Until the next look. What an earlier server postponed is not known here, only for how long at most."""
+        until_due_s = max(0.0, self._again_at - time.monotonic())
+        return min(self.options.poll_s, self.options.max_delay_s, until_due_s)
+
     def _deliver_due(self) -> bool:
+        if time.monotonic() >= self._again_at:
+            self._again_at = math.inf
         entries = self._outbox.due(self._clock.now(), limit=_BATCH)
         silent = _SilentServers()
-        if entries:
-            self._again_in_s = self.options.max_delay_s
         for entry in entries:
             if self._leaving:
                 break
@@ -153,6 +161,6 @@ class OutboxSender:
         delay_s = min(self.options.first_delay_s * 2 ** min(entry.attempts, 20), self.options.max_delay_s)
         # Half of the delay is random, so that a returning server is not met by everybody at once.
         delay_s *= 0.5 + random.random() / 2  # noqa: S311 - jitter, not a secret
-        self._again_in_s = min(self._again_in_s, delay_s)
+        self._again_at = min(self._again_at, time.monotonic() + delay_s + _LATER_S)
         self._outbox.postpone(entry.id, error=why, next_at=now + timedelta(seconds=delay_s), dead=dead)
         log.warning("outbox.postponed", run_id=entry.run_id, error=why, delay_s=round(delay_s, 1), dead=dead)

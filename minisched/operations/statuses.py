@@ -80,8 +80,8 @@ class Statuses:
         return StatusChange(pipeline, self._store.put(pipeline.fqn, status), status, now)
 
     def note_queued(self, pipeline: Pipeline, run_id: str) -> None:
-        """Remember a run that nobody else tells of: not our run store, and not the orchestrator when it is asked."""
-        if self._own_run(run_id) is None and not self._is_told_of(pipeline, run_id):
+        """Remember a run that is not in our run store, unless the orchestrator tells of it when it is asked."""
+        if not self._is_told_of(pipeline, run_id):
             now = to_ms(self._clock.now())
             status = {"runId": run_id, "pipelineState": RunState.QUEUED.value, "startDate": now, "timestamp": now}
             self._store.put(pipeline.fqn, status)

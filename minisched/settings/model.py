@@ -235,7 +235,9 @@ class ExecutorSettings(Section):
         default=30.0, description="Days after which ended runs and their logs are deleted."
     )
     poll_s: Annotated[float, Field(ge=0.05, le=60)] = Field(
-        default=4.0, description="Seconds between two looks at the queue when nothing calls."
+        default=4.0,
+        description="Seconds between two looks at the queue when nothing calls; "
+        "a retry starts late by as much at most.",
     )
     drain: Literal["leave", "wait", "stop"] = Field(
         default="leave",
