@@ -252,6 +252,27 @@ class SimulationAnswer(BaseModel):
     peak: JsonObject | None = None
 
 
+class AuditEntryAnswer(BaseModel):
+    """A change that somebody made; `touched` is the pipeline, run, user or token."""
+
+    id: int
+    at: Milliseconds
+    user: str
+    role: str
+    via: str
+    operation: str
+    request: str
+    peer: str
+    touched: str | None = None
+
+
+class AuditAnswer(BaseModel):
+    """Newest first; `paging.next` is the `before` of the next page."""
+
+    data: list[AuditEntryAnswer]
+    paging: JsonObject
+
+
 class AliveAnswer(BaseModel):
     """The process answers."""
 
@@ -280,6 +301,7 @@ ANSWERS: tuple[type[BaseModel], ...] = (
     PreviewAnswer,
     BackfillAnswer,
     SimulationAnswer,
+    AuditAnswer,
     AliveAnswer,
     ReadyAnswer,
 )

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 from minisched.cli import demo_documents as documents
+from minisched.cli.credentials import of_first_admin
 from minisched.cli.kept_server import Address, KeptServer, only_one
 from minisched.cli.run_log import follow_log
 from minisched.cli.runtime_choice import ready_or_new_runtime
@@ -95,7 +96,7 @@ class Demo:
             database = self._directory / "shop.db"
             create_sample_database(database)
             self._narrator.done(f"sample database {database}")
-            with self._server(runtime) as at, Server(at.url) as server:
+            with self._server(runtime) as at, self._client(at) as server:
                 pipeline = self._pipeline(server, database)
                 run = self._run(server, pipeline)
                 pipeline = server.get(f"{PIPELINES}/{pipeline['id']}", {"fields": "owners,pipelineStatuses"})
@@ -118,7 +119,7 @@ class Demo:
         kept = KeptServer(self._directory / "kept.json")
         if (address := kept.find()) is not None:
             self._narrator.done(f"server at {address.url}, kept by an earlier demo")
-            with Server(address.url) as server:
+            with self._client(address) as server:
                 self._timings["import_s"] = _import_s(warm_runtime(server))
             yield address
             return
@@ -132,6 +133,9 @@ class Demo:
             if self._keep:
                 kept.note(process.url, process.pid)
                 process.keep()
+
+    def _client(self, at: Address) -> Server:
+        return Server(at.url, authorization=of_first_admin(self._directory))
 
     def _variables(self, runtime: Runtime) -> dict[str, str]:
         return {

@@ -5,6 +5,15 @@ encrypts, whoever sends them to a person masks. Every method may raise `StoreUna
 when what is behind it does not answer; other errors are named per method.
 """
 
+from minisched.ports.accounts import (
+    AccountStore,
+    ApiToken,
+    AuditEntry,
+    AuditTrail,
+    Authenticator,
+    JwtVerifier,
+    User,
+)
 from minisched.ports.execution import (
     Alarm,
     AutomationRunner,
@@ -41,7 +50,12 @@ from minisched.ports.orchestrator import ClientResponse, LogPage, PipelineServic
 
 __all__ = [
     "Absence",
+    "AccountStore",
     "Alarm",
+    "ApiToken",
+    "AuditEntry",
+    "AuditTrail",
+    "Authenticator",
     "AutomationRunner",
     "BackfillQueue",
     "ClientResponse",
@@ -52,6 +66,7 @@ __all__ = [
     "EntityRef",
     "Executor",
     "Judge",
+    "JwtVerifier",
     "LogPage",
     "Outbox",
     "OutboxEntry",
@@ -73,5 +88,6 @@ __all__ = [
     "Settled",
     "StatusReporter",
     "TickHistory",
+    "User",
     "Watches",
 ]

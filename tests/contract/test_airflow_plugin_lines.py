@@ -61,7 +61,7 @@ def client(server: ServerProcess, runtime: str | None = None) -> JavaClient:
 
 
 def payload(server: ServerProcess, url: str | None = None, **changes: Any) -> Document:
-    return deploy_payload(url or f"{server.url}/api", service=SERVICE, **changes)
+    return deploy_payload(url or f"{server.url}/api", service=SERVICE, token=server.bot_token, **changes)
 
 
 def ran(server: ServerProcess, java: JavaClient, document: Document) -> tuple[dict[str, Any], str]:

@@ -39,7 +39,7 @@ from minisched.store.deployments import SqlDeploymentStore
 from minisched.store.schedules import SqlScheduleStore
 from minisched.store.secrets import SecretBox, new_key
 from minisched.store.watches import SqlWatches
-from tests.fakes import FakeRuntimeChoice, ScriptedJudge
+from tests.fakes import FakeRuntimeChoice, MemoryAuditTrail, ScriptedJudge
 from tests.integration.supervised_node import RUNTIME, SupervisedNode, SystemClock
 from tests.waiting import wait_until
 
@@ -125,7 +125,7 @@ def local(tmp_path: Path) -> Iterator[Orchestrator]:
 @pytest.fixture
 def airflow(local: Orchestrator) -> Iterator[Orchestrator]:
     """The local one behind the plugin's dialect, over a real connection."""
-    plugin = AirflowPlugin(client=local.client, username="ann", password="p:w ö")
+    plugin = AirflowPlugin(client=local.client, username="ann", password="p:w ö", audit_trail=MemoryAuditTrail())
     app = Litestar(airflow_plugin_routers(plugin), openapi_config=None, logging_config=None)
     with bind("127.0.0.1", 0) as listener, serving_in_background(app, listener, stopping=threading.Event()):
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
