@@ -42,8 +42,13 @@ def given(token_file: Path | None, environ: Mapping[str, str]) -> str | None:
     return None
 
 
+def password_file(data_dir: Path) -> Path:
+    """Where a server keeps the password of the first admin, if nobody has chosen one."""
+    return data_dir / _ADMIN_FILE
+
+
 def of_first_admin(data_dir: Path) -> str | None:
     """What the first start of a server left in its data directory, for those who may read it."""
     with suppress(OSError):
-        return basic(_ADMIN, (data_dir / _ADMIN_FILE).read_text(encoding="ascii").strip())
+        return basic(_ADMIN, password_file(data_dir).read_text(encoding="ascii").strip())
     return None

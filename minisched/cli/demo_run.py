@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 from minisched.cli import demo_documents as documents
-from minisched.cli.credentials import of_first_admin
+from minisched.cli.credentials import of_first_admin, password_file
 from minisched.cli.kept_server import Address, KeptServer, only_one
 from minisched.cli.run_log import follow_log
 from minisched.cli.runtime_choice import ready_or_new_runtime
@@ -51,6 +51,7 @@ class Outcome:
     run: Document
     arrived: Document
     timings: dict[str, float | None]
+    password_file: Path
 
     def addresses(self) -> dict[str, str]:
         """What is worth opening while the server runs."""
@@ -66,7 +67,7 @@ class Outcome:
     def document(self) -> Document:
         server: Document = {"url": self.at.url, "pid": self.at.pid, "kept": self.at.kept}
         if self.at.kept:
-            server["addresses"] = self.addresses()
+            server |= {"addresses": self.addresses(), "passwordFile": str(self.password_file)}
         return {
             "runtime": self.runtime,
             "server": server,
@@ -102,7 +103,9 @@ class Demo:
                 pipeline = server.get(f"{PIPELINES}/{pipeline['id']}", {"fields": "owners,pipelineStatuses"})
                 arrived = arrived_in(server)
                 self._timings["total_s"] = _since(started)
-                return Outcome(_facts(runtime), at, pipeline, run, arrived, self._timings)
+                return Outcome(
+                    _facts(runtime), at, pipeline, run, arrived, self._timings, password_file(self._directory)
+                )
 
     def _runtime(self) -> Runtime:
         started = time.monotonic()

@@ -13,12 +13,16 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import structlog
+
 from minisched.domain.access import RUN, Principal, Role, lesser
 from minisched.domain.errors import TooManyFailures, Unauthenticated
 from minisched.operations.accounts import TOKEN_PREFIX, token_digest
 from minisched.operations.failed_attempts import FailedAttempts
 from minisched.operations.passwords import OF_NOBODY, fits
 from minisched.ports import AccountStore, Clock, JwtVerifier
+
+_log = structlog.get_logger(__name__)
 
 # How long a check is believed: so long a revoked token, a removed user or a lesser role may still count.
 _FRESH_S = 1.0
@@ -76,7 +80,8 @@ class Authentication:
             raise TooManyFailures(f"Too many failed attempts from this address; try again in {wait_s:.0f} s.")
         try:
             checked = self._check(authorization, before)
-        except Unauthenticated:
+        except Unauthenticated as refusal:
+            _log.warning("auth.refused", peer=peer, why=str(refusal))
             self._failures.note(peer)
             with self._lock:
                 self._checked.pop(digest, None)
