@@ -132,7 +132,7 @@ def _accepted(response: httpx.Response) -> httpx.Response:
     if response.status_code == httpx.codes.NOT_FOUND:
         raise NotFound(message)
     if response.status_code == httpx.codes.UNAUTHORIZED:
-        raise ServerRefused(message, hint=_HOW_TO_BE_LET_IN)
+        raise ServerRefused(message.rstrip(".") + ".", hint=_HOW_TO_BE_LET_IN)
     raise ServerRefused(message)
 
 
