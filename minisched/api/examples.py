@@ -36,6 +36,7 @@ from minisched.api.own_answers import (
     RunsAnswer,
     RuntimesAnswer,
     SimulationAnswer,
+    TakenOverAnswer,
     TicksAnswer,
     WholeRunAnswer,
     WhyAnswer,
@@ -151,6 +152,7 @@ EXAMPLES: dict[type[BaseModel], Any] = {
             }
         ]
     },
+    TakenOverAnswer: {"standing": "new", "enabled": False, "notes": []},
     TicksAnswer: {
         "data": [
             {

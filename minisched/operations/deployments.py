@@ -1,0 +1,158 @@
+"""Deployments by name: pipelines of an OpenMetadata server, without an entity here, taken over and managed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+
+from minisched.domain.errors import ConfigurationError, NameCollision, OrchestratorRejected, PipelineNotFound
+from minisched.domain.pipeline import Deployment, Document, PipelineRef, clean_name
+from minisched.operations.pipelines import ValidateSchedule
+from minisched.operations.runs import Runs
+from minisched.ports import ClientResponse, DeploymentStore, PipelineServiceClient, RunOptions
+
+
+class Standing(StrEnum):
+    """How a document stands to what is deployed: OUTDATED when OpenMetadata has deployed a later one meanwhile."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    OUTDATED = "outdated"
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOver:
+    """What became of a document, or would become of it; `response` is None when nothing had to be done."""
+
+    standing: Standing
+    enabled: bool
+    response: ClientResponse | None = None
+
+
+class Deployments:
+    """Of this machine only: what goes to another orchestrator is known there."""
+
+    def __init__(
+        self,
+        *,
+        store: DeploymentStore,
+        runs: Runs,
+        client: PipelineServiceClient,
+        validate_schedule: ValidateSchedule,
+    ) -> None:
+        self._store = store
+        self._runs = runs
+        self._client = client
+        self._validate_schedule = validate_schedule
+
+    def plan(self, document: Document, *, enabled: bool | None) -> TakenOver:
+        """What `take_over` would do, as far as that can be told without a runtime. Raises as it does."""
+        self._require_local()
+        self._validate_schedule(document.get("airflowConfig") or {})
+        stored = self._stored(str(document["id"]))
+        self._refuse_taken_name(document)
+        wanted = _wanted(stored, enabled)
+        return TakenOver(_standing(stored, document, wanted), wanted)
+
+    def take_over(self, document: Document, *, enabled: bool | None) -> TakenOver:
+        """Deploy a document, whole, as if its OpenMetadata server had; only its `enabled` is decided here.
+
+        None leaves a deployment as it is, and a new one disabled. Idempotent; never replaces a later document of the
+        same pipeline. Raises NameCollision, InvalidPipelineConfig, InvalidSchedule, OrchestratorError.
+        """
+        planned = self.plan(document, enabled=enabled)
+        if planned.standing is Standing.OUTDATED:
+            return self._keep(document, planned)
+        if planned.standing is Standing.UNCHANGED:
+            return planned
+        response = self._client.deploy_pipeline({**document, "enabled": planned.enabled})
+        return TakenOver(planned.standing, planned.enabled, response)
+
+    def trigger(self, key: str, options: RunOptions) -> ClientResponse:
+        """`key` is an id, an FQN or a name, here and below. Raises PipelineNotFound when it is not deployed."""
+        return self._client.run_pipeline(self._ref(key), options)
+
+    def enable(self, key: str, *, enabled: bool) -> ClientResponse:
+        """Let the schedule fire or not. Raises PipelineNotFound."""
+        ref = self._ref(key)
+        return self._done(self._client.toggle_ingestion(ref, enabled=enabled), key)
+
+    def kill(self, key: str, *, user: str) -> ClientResponse:
+        """End all its runs. Raises PipelineNotFound; OrchestratorRejected when there are none."""
+        response = self._client.kill_ingestion(self._ref(key), by=user)
+        if response.code != 200:
+            raise OrchestratorRejected(response.reason or f"{key} has no running or pending runs")
+        return response
+
+    def delete(self, key: str) -> ClientResponse:
+        """Forget it and end its runs. Raises PipelineNotFound."""
+        return self._client.delete_pipeline(self._ref(key))
+
+    # --- parts --------------------------------------------------------------------------------------------------------
+
+    def _keep(self, document: Document, planned: TakenOver) -> TakenOver:
+        stored = self._stored(str(document["id"]))
+        if stored is None or stored.enabled is planned.enabled:
+            return planned
+        return TakenOver(planned.standing, planned.enabled, self.enable(stored.id, enabled=planned.enabled))
+
+    def _require_local(self) -> None:
+        if self._client.platform != "local":
+            raise OrchestratorRejected(
+                f"This server hands its pipelines to {self._client.platform}, so none can be taken over.",
+                hint="Set client: local.",
+            )
+
+    def _refuse_taken_name(self, document: Document) -> None:
+        name = clean_name(str(document["name"]))
+        other = self._store.find(name)
+        if other is not None and other.id != str(document["id"]):
+            raise NameCollision(
+                f"its workflow id {name!r} belongs to {other.fqn} already.",
+                hint="Rename one of the two, or delete the other one first.",
+            )
+
+    def _stored(self, pipeline_id: str) -> Deployment | None:
+        try:
+            return self._store.get(pipeline_id)
+        except ConfigurationError:
+            return None  # sealed with a key that was lost: what is deployed now replaces it
+
+    def _ref(self, key: str) -> PipelineRef:
+        deployment = self._store.get(self._runs.pipeline_id(key))
+        if deployment is None:
+            raise PipelineNotFound(f"Pipeline {key} is not deployed")
+        return PipelineRef(name=deployment.name, id=deployment.id, fqn=deployment.fqn)
+
+    @staticmethod
+    def _done(response: ClientResponse, key: str) -> ClientResponse:
+        if response.code == 404:
+            raise PipelineNotFound(f"Pipeline {key} is not deployed")
+        return response
+
+
+def _wanted(stored: Deployment | None, enabled: bool | None) -> bool:
+    if enabled is not None:
+        return enabled
+    return stored.enabled if stored is not None else False
+
+
+def _standing(stored: Deployment | None, document: Document, enabled: bool) -> Standing:
+    if stored is None:
+        return Standing.NEW
+    if _changed_at(stored.document) > _changed_at(document):
+        return Standing.OUTDATED
+    same = _without_enabled(stored.document) == _without_enabled(document)
+    return Standing.UNCHANGED if same and stored.enabled is enabled else Standing.CHANGED
+
+
+def _changed_at(document: Document) -> float:
+    moment = document.get("updatedAt")
+    return moment if isinstance(moment, int | float) and not isinstance(moment, bool) else 0.0
+
+
+def _without_enabled(document: Document) -> str:
+    """As JSON, where 1 and true are two things."""
+    return json.dumps({key: value for key, value in document.items() if key != "enabled"}, sort_keys=True)
