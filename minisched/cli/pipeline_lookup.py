@@ -88,6 +88,17 @@ def _nearest(name: str, listed: list[Document]) -> str:
     return f"Did you mean {' or '.join(near)}?" if near else "`minisched pipeline list` shows all."
 
 
+def pipeline_key(server: Server, name: str) -> str:
+    """The id of the pipeline with this id, FQN or name; the name itself when there is no entity of it.
+
+    The server's own routes know what is deployed by id, FQN and name, with an entity here or without.
+    """
+    try:
+        return str(find_pipeline(server, name)["id"])
+    except NotFound:
+        return name
+
+
 def service_reference(server: Server, service: Any) -> Any:
     """The EntityReference of a service given by FQN alone, by name with a type, or in full already.
 

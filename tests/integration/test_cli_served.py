@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import yaml
@@ -170,3 +171,39 @@ def test_the_sandbox_is_drawn_and_exported(call: Call) -> None:
     assert "shop  Mysql" in call("sandbox", "tree").output
     kinds = {json.loads(line)["kind"] for line in call("sandbox", "export").output.splitlines()}
     assert "databaseService" in kinds
+
+
+def _airflow_file(directory: Path, name: str, **behaviour: Any) -> str:
+    """What the plugin of an Airflow kept of an application that an OpenMetadata server had deployed to it."""
+    directory.mkdir(exist_ok=True)
+    document = {
+        **yaml.safe_load(_document(name, **behaviour)),
+        "id": str(uuid4()),
+        "fullyQualifiedName": f"shop.{name}",
+        "service": {"id": str(uuid4()), "type": "databaseService", "name": "shop", "fullyQualifiedName": "shop"},
+        "pipelineStatuses": None,
+        "owner": None,
+    }
+    (directory / f"{name}.json").write_text(json.dumps(document))
+    return str(document["id"])
+
+
+def test_a_pipeline_of_airflow_is_imported_run_and_managed_without_an_entity(call: Call, tmp_path: Path) -> None:
+    pipeline_id = _airflow_file(tmp_path / "configs", "from_airflow")
+    imports = ("import", "airflow", "--configs", str(tmp_path / "configs"))
+    first = _json(call(*imports, "--json"))["pipelines"]
+    assert [(one["outcome"], one["enabled"]) for one in first] == [("new", False)]
+    assert _json(call(*imports, "--json"))["pipelines"][0]["outcome"] == "unchanged"
+    assert "shop.from_airflow" in call("deployment", "list").output
+    assert call("pipeline", "show", "shop.from_airflow").exit_code == ExitCode.NOT_FOUND
+
+    run_id = _json(call("deployment", "trigger", "shop.from_airflow", "--json"))["runId"]
+    wait_until(lambda: _json(call("runs", "show", run_id, "--json"))["state"] == "success", timeout_s=30)
+    assert _json(call("runs", "list", "--pipeline", "from_airflow", "--json"))[0]["pipelineId"] == pipeline_id
+    assert "It is disabled" in call("pipeline", "next", "from_airflow", "--count", "1").output
+
+    assert _json(call(*imports, "--enable", "--json"))["pipelines"][0]["enabled"] is True
+    assert "It is disabled" not in call("pipeline", "next", "from_airflow", "--count", "1").output
+    for verb, done in (("disable", "disabled"), ("enable", "enabled"), ("delete", "deleted")):
+        assert call("deployment", verb, pipeline_id).output == f"{pipeline_id}: {done}\n"
+    assert call("deployment", "trigger", "from_airflow").exit_code == ExitCode.NOT_FOUND
