@@ -32,6 +32,7 @@ COMMANDS = {
     "runs": ("runs_commands", "runs", "List, show and stop runs; see what waits."),
     "schedule": ("schedule_commands", "schedule", "Simulate the schedules of all pipelines."),
     "import": ("import_commands", "import_", "Import pipelines from Airflow or from files."),
+    "export": ("export_commands", "export", "Export pipelines for Airflow or as files."),
     "sandbox": ("sandbox_commands", "sandbox", "Look at what workflows sent to the sandbox catalog."),
     "runtime": ("runtime_commands", "runtime", "Create, list, inspect and remove ingestion environments."),
     "config": ("settings_commands", "config", "Check the settings and show where each value comes from."),

@@ -16,6 +16,9 @@ from minisched.cli.invocation import Invocation, json_option, pass_invocation
 from minisched.cli.printing import print_json
 from minisched.cli.shadow_report import compare, print_shadow, shadow_document
 from minisched.cli.shredding import shred
+from minisched.cli.yaml_files import declaration_files
+from minisched.cli.yaml_import import judge, write
+from minisched.cli.yaml_report import print_yaml, yaml_document
 
 _LONGEST_SHADOW = timedelta(days=366)
 
@@ -124,3 +127,29 @@ def _shred(imported: Sequence[Imported], *, whole: bool, yes: bool) -> tuple[lis
             click.echo(f"{path} was not shredded: {problem}", err=True)
     click.echo(f"{len(gone)} of {len(paths)} files were shredded.", err=True)
     return gone, len(paths) - len(gone)
+
+
+@import_.command("yaml", short_help="Create or update pipelines from YAML files.")
+@click.argument("path", metavar="DIR|FILE", type=click.Path(path_type=Path))
+@click.option("--deploy", "deploys", is_flag=True, help="Deploy what was written, and what is not deployed yet.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done; a secret that differs is not seen.")
+@json_option
+@pass_invocation
+def from_yaml(invocation: Invocation, path: Path, deploys: bool, dry_run: bool, as_json: bool) -> int:
+    """Create or update a pipeline from each file, as `minisched export yaml` writes them.
+
+    ${env:NAME} is taken from the environment. Nothing is written unless every file is sound. Pipelines that have no
+    file are left alone.
+    """
+    paths = declaration_files(path)
+    with invocation.server() as server:
+        declared, problems = judge(server, paths, invocation.environ)
+        writes = not problems and not dry_run
+        written = list(write(server, declared, deploys=deploys)) if writes else []
+    if as_json:
+        print_json(yaml_document(declared, problems, written, dry_run=dry_run))
+    else:
+        print_yaml(declared, problems, written, dry_run=dry_run)
+    if problems:
+        return ExitCode.USAGE
+    return ExitCode.FAILED if any(one.problem for one in written) else ExitCode.OK

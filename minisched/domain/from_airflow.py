@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from minisched.domain.airflow_schedule import reads_days_otherwise
 from minisched.domain.errors import InvalidSchedule
+from minisched.domain.json_strings import strings
 from minisched.domain.pipeline import Document
 from minisched.domain.run import DEFAULT_RETRY_DELAY_S
 from minisched.domain.schedule import Schedule
@@ -104,19 +104,8 @@ def _of_runs(config: Document) -> Iterator[Difference]:
 
 
 def _of_environment(document: Document) -> Iterator[Difference]:
-    for path, value in _strings(document, ""):
+    for path, value in strings(document):
         if _VARIABLE.search(value):
             yield Difference(
                 path, "A $ stays what it is; Airflow puts an environment variable of that name in its place."
             )
-
-
-def _strings(node: Any, path: str) -> Iterator[tuple[str, str]]:
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield from _strings(value, f"{path}.{key}" if path else str(key))
-    elif isinstance(node, list):
-        for index, item in enumerate(node):
-            yield from _strings(item, f"{path}[{index}]")
-    elif isinstance(node, str):
-        yield path, node
