@@ -1,8 +1,9 @@
 """Pipelines that a real Airflow's plugin keeps are imported, run here, are exported, and deployed back to that Airflow.
 
 Opt-in as test_real_airflow.py is, with two more variables: MINISCHED_TEST_AIRFLOW_CONFIGS, the directory
-dag_generated_configs of that Airflow, and MINISCHED_TEST_AIRFLOW_DATABASE_URL, its database. Durations are printed:
-pytest -s.
+dag_generated_configs of that Airflow, and MINISCHED_TEST_AIRFLOW_DATABASE_URL, its database. With
+MINISCHED_TEST_AIRFLOW_DAGS, its folder of DAGs, files are laid down there without the plugin, too. Durations are
+printed: pytest -s.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from tests.waiting import wait_until
 URL = os.environ.get("MINISCHED_TEST_AIRFLOW")
 CONFIGS = os.environ.get("MINISCHED_TEST_AIRFLOW_CONFIGS")
 DATABASE_URL = os.environ.get("MINISCHED_TEST_AIRFLOW_DATABASE_URL")
+DAGS = os.environ.get("MINISCHED_TEST_AIRFLOW_DAGS")
 ACCOUNT = (
     os.environ.get("MINISCHED_TEST_AIRFLOW_USERNAME", "admin"),
     os.environ.get("MINISCHED_TEST_AIRFLOW_PASSWORD", "admin"),
@@ -204,6 +206,8 @@ def test_pipelines_of_a_real_airflow_come_run_and_go_back(
         _shadowed(here, configs, pipelines)
         _ran(here, openmetadata, pipelines["zoned"])
         _gone_back(here, plugin, configs, ids, tmp_path / "export")
+        if DAGS:
+            _laid_down(plugin, ids["zoned"], tmp_path / "export", Path(DAGS))
     finally:
         for name in ids.values():
             plugin.delete(name)
@@ -253,7 +257,8 @@ def _ran(here: ServerProcess, openmetadata: OpenMetadata, pipeline: Document) ->
 
 
 def _gone_back(here: ServerProcess, plugin: Plugin, configs: Path, ids: dict[str, str], target: Path) -> None:
-    exported = said(call(here, "export", "airflow", str(target), "--with-secrets", "--json"))
+    arguments = ("export", "airflow", str(target), "--with-secrets", "--dags", str(CONFIGS), "--json")
+    exported = said(call(here, *arguments))
     assert len(exported["pipelines"]) == len(ids)
     for name in ids.values():
         assert plugin.delete(name).status_code == 200
@@ -266,3 +271,12 @@ def _gone_back(here: ServerProcess, plugin: Plugin, configs: Path, ids: dict[str
             plugin.deploy(document)
     with timed("until Airflow had the 6 DAGs"):
         wait_until(lambda: all(plugin.knows(name) for name in ids.values()), timeout_s=120, every_s=0.5)
+
+
+def _laid_down(plugin: Plugin, name: str, export: Path, dags: Path) -> None:
+    assert plugin.delete(name).status_code == 200
+    wait_until(lambda: not plugin.knows(name), timeout_s=60, every_s=0.5)
+    shutil.copy(export / "dag_generated_configs" / f"{name}.json", str(CONFIGS))
+    shutil.copy(export / "dags" / f"{name}.py", dags)
+    with timed("until Airflow had made a DAG of the files"):
+        wait_until(lambda: plugin.knows(name), timeout_s=400, every_s=0.5)
