@@ -85,7 +85,11 @@ def _only(name: str, matches: list[Document], listed: list[Document]) -> Documen
 
 def _nearest(name: str, listed: list[Document]) -> str:
     near = difflib.get_close_matches(name, [str(pipeline["name"]) for pipeline in listed], n=3)
-    return f"Did you mean {' or '.join(near)}?" if near else "`minisched pipeline list` shows all."
+    return (
+        f"Did you mean {' or '.join(near)}?"
+        if near
+        else "`minisched pipeline list` shows all, `minisched deployment list` what OpenMetadata deployed."
+    )
 
 
 def pipeline_key(server: Server, name: str) -> str:
