@@ -67,7 +67,7 @@ def take_over(body: RawBody, deployment_cases: NamedDependency[Deployments]) -> 
     asked = parse(TakeOver, body)
     check_pipeline(asked.pipeline)
     act = deployment_cases.plan if asked.dryRun else deployment_cases.take_over
-    return Response(_taken_over(act(asked.pipeline, enabled=asked.enabled)))
+    return Response(_taken_over(act(asked.pipeline, enabled=asked.enabled, runtime=asked.runtime)))
 
 
 @post(

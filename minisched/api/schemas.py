@@ -286,11 +286,12 @@ class StopOptions(Body):
 
 
 class TakeOver(Body):
-    """A whole IngestionPipeline as its server deploys it, and whether its schedule is to fire here. With `dryRun`
-    nothing is changed."""
+    """A whole IngestionPipeline as its server deploys it, whether its schedule is to fire here, and which runtime is to
+    run it. With `dryRun` nothing is changed."""
 
     pipeline: JsonObject
     enabled: bool | None = None
+    runtime: ShortText | None = None
     dryRun: bool = False  # noqa: N815
 
 

@@ -81,14 +81,28 @@ def _fires(config: GeneratedConfig, dag: AirflowDag | None, *, asked: bool) -> b
     return config.document.get("enabled") is not False
 
 
-def hand_over(server: Server, found: Sequence[Found], *, enable: bool, dry_run: bool) -> Iterator[Imported]:
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What is to be done with all of them; without a runtime the server chooses."""
+
+    enable: bool = False
+    dry_run: bool = False
+    runtime: str | None = None
+
+
+def hand_over(server: Server, found: Sequence[Found], wishes: Wishes) -> Iterator[Imported]:
     """One after the other; one that is refused stops nothing. Raises ServerUnreachable."""
     for pipeline in found:
-        yield _hand_over(server, pipeline, enable=enable, dry_run=dry_run)
+        yield _hand_over(server, pipeline, wishes)
 
 
-def _hand_over(server: Server, found: Found, *, enable: bool, dry_run: bool) -> Imported:
-    body = {"pipeline": found.config.document, "enabled": True if enable and found.fires else None, "dryRun": dry_run}
+def _hand_over(server: Server, found: Found, wishes: Wishes) -> Imported:
+    body = {
+        "pipeline": found.config.document,
+        "enabled": True if wishes.enable and found.fires else None,
+        "runtime": wishes.runtime,
+        "dryRun": wishes.dry_run,
+    }
     try:
         done = server.post(DEPLOYMENTS, body)
     except (ServerRefused, NotFound) as error:

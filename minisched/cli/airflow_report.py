@@ -30,18 +30,24 @@ _DID = {
     REFUSED: "refused",
 }
 
+_NAMED = 3
+_REFUSED_HINT = (
+    "(A field that an older OpenMetadata wrote: name a runtime of its line with --runtime, or deploy from there.)"
+)
+
 
 def print_report(inventory: Inventory, imported: Sequence[Imported], *, dry_run: bool) -> None:
     out = console()
     words = _WOULD if dry_run else _DID
     columns = ("PIPELINE", "TYPE", "SCHEDULE", "IN AIRFLOW", "LAST RUN THERE", "RESULT", "HERE", "#SECRETS")
     out.print(table(columns, [_row(one, words, asked=inventory.asked) for one in imported]))
-    _print_list("Read otherwise here:", [line for one in imported for line in _differences(one.found)])
+    _print_list("Read otherwise here:", _differences([one.found for one in imported]))
     _print_list(
         "Enabled on both sides; pause them in Airflow:", [one.found.config.fqn for one in imported if _twice(one)]
     )
     _print_list("To know:", [f"{one.found.config.fqn}: {note}" for one in imported for note in _notes(one)])
-    _print_list("Refused:", [f"{one.found.config.fqn}: {one.problem}" for one in imported if one.problem])
+    refused = [f"{one.found.config.fqn}: {one.problem}" for one in imported if one.problem]
+    _print_list("Refused:", [*refused, _REFUSED_HINT] if refused else [])
     _print_list("No pipelines:", [f"{file.path.name}: {file.problem}" for file in inventory.unreadable])
     click.echo(_summary(inventory, imported, words))
 
@@ -80,8 +86,18 @@ def _last_run(found: Found) -> str:
     return f"{last.state}{began}"
 
 
-def _differences(found: Found) -> list[str]:
-    return [f"{found.config.fqn}, {difference.field}: {difference.text}" for difference in found.differences]
+def _differences(found: Sequence[Found]) -> list[str]:
+    """One line for all pipelines that share one."""
+    having: dict[tuple[str, str], list[str]] = {}
+    for pipeline in found:
+        for difference in pipeline.differences:
+            having.setdefault((difference.field, difference.text), []).append(pipeline.config.fqn)
+    return [f"{field}: {text} ({_some(fqns)})" for (field, text), fqns in sorted(having.items())]
+
+
+def _some(fqns: Sequence[str]) -> str:
+    shown = ", ".join(fqns[:_NAMED])
+    return shown if len(fqns) <= _NAMED else f"{shown} and {len(fqns) - _NAMED} more"
 
 
 def _notes(one: Imported) -> list[str]:
@@ -104,7 +120,7 @@ def _summary(inventory: Inventory, imported: Sequence[Imported], words: dict[str
     if inventory.unreadable:
         counts.append(f"{len(inventory.unreadable)} no pipelines")
     secrets = sum(found.secrets for found in inventory.found)
-    clear = f" {secrets} secrets lie in clear in these files." if secrets else ""
+    clear = f" {secrets} secrets lie in clear in these files: --shred removes them." if secrets else ""
     return f"\n{', '.join(counts)}.{clear}"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from minisched.cli.airflow_import import REFUSED, Imported, Inventory, hand_over, take_stock
+from minisched.cli.airflow_import import REFUSED, Imported, Inventory, Wishes, hand_over, take_stock
 from minisched.cli.airflow_report import print_report, report_document
 from minisched.cli.durations import duration
 from minisched.cli.exit_codes import ExitCode
@@ -44,6 +44,9 @@ def import_() -> None:
     "MINISCHED_IMPORT_DATABASE_URL.",
 )
 @click.option("--enable", is_flag=True, help="Enable those that are active in Airflow; all others stay as they are.")
+@click.option(
+    "--runtime", metavar="NAME", help="Runtime of their OpenMetadata's line; default: as the settings choose."
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option(
     "--shadow",
@@ -61,6 +64,7 @@ def airflow(
     configs: Path,
     database_url: str | None,
     enable: bool,
+    runtime: str | None,
     dry_run: bool,
     period: timedelta | None,
     shreds: bool,
@@ -78,7 +82,7 @@ def airflow(
         _shadow(inventory, period, as_json)
         return ExitCode.OK
     with invocation.server() as server:
-        imported = list(hand_over(server, inventory.found, enable=enable, dry_run=dry_run))
+        imported = list(hand_over(server, inventory.found, Wishes(enable, dry_run, runtime)))
     if not as_json:
         print_report(inventory, imported, dry_run=dry_run)
     whole = not inventory.unreadable and all(one.outcome != REFUSED for one in imported)

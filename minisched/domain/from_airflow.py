@@ -93,7 +93,8 @@ def _of_runs(config: Document) -> Iterator[Difference]:
     if not (retries := config.get("retries")):
         return
     yield Difference(
-        "airflowConfig.retries", f"Each of the {retries} retries is a run of its own; in Airflow they are tries of one."
+        "airflowConfig.retries",
+        f"Each retry, {retries} at most, is a run of its own; in Airflow they are tries of one run.",
     )
     delay = config.get("retryDelay")
     if delay not in (None, DEFAULT_RETRY_DELAY_S):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from minisched.domain.errors import ConfigurationError, NameCollision, OrchestratorRejected, PipelineNotFound
@@ -28,6 +28,7 @@ class TakenOver:
 
     standing: Standing
     enabled: bool
+    runtime: str | None = None
     response: ClientResponse | None = None
 
 
@@ -47,28 +48,30 @@ class Deployments:
         self._client = client
         self._validate_schedule = validate_schedule
 
-    def plan(self, document: Document, *, enabled: bool | None) -> TakenOver:
+    def plan(self, document: Document, *, enabled: bool | None, runtime: str | None = None) -> TakenOver:
         """What `take_over` would do, as far as that can be told without a runtime. Raises as it does."""
         self._require_local()
         self._validate_schedule(document.get("airflowConfig") or {})
         stored = self._stored(str(document["id"]))
         self._refuse_taken_name(document)
         wanted = _wanted(stored, enabled)
-        return TakenOver(_standing(stored, document, wanted), wanted)
+        chosen = runtime or (stored.runtime if stored else None)
+        return TakenOver(_standing(stored, document, wanted, chosen), wanted, chosen)
 
-    def take_over(self, document: Document, *, enabled: bool | None) -> TakenOver:
+    def take_over(self, document: Document, *, enabled: bool | None, runtime: str | None = None) -> TakenOver:
         """Deploy a document, whole, as if its OpenMetadata server had; only its `enabled` is decided here.
 
-        None leaves a deployment as it is, and a new one disabled. Idempotent; never replaces a later document of the
-        same pipeline. Raises NameCollision, InvalidPipelineConfig, InvalidSchedule, OrchestratorError.
+        Without `enabled` a deployment stays as it is, and a new one is disabled; without `runtime` it keeps the one it
+        has, and for a new one the settings choose. Idempotent; never replaces a later document of the same pipeline.
+        Raises NameCollision, InvalidPipelineConfig, InvalidSchedule, RuntimeNotFound, OrchestratorError.
         """
-        planned = self.plan(document, enabled=enabled)
+        planned = self.plan(document, enabled=enabled, runtime=runtime)
         if planned.standing is Standing.OUTDATED:
             return self._keep(document, planned)
         if planned.standing is Standing.UNCHANGED:
             return planned
-        response = self._client.deploy_pipeline({**document, "enabled": planned.enabled})
-        return TakenOver(planned.standing, planned.enabled, response)
+        response = self._client.deploy_pipeline({**document, "enabled": planned.enabled}, runtime=planned.runtime)
+        return replace(planned, response=response)
 
     def trigger(self, key: str, options: RunOptions) -> ClientResponse:
         """`key` is an id, an FQN or a name, here and below. Raises PipelineNotFound when it is not deployed."""
@@ -96,7 +99,7 @@ class Deployments:
         stored = self._stored(str(document["id"]))
         if stored is None or stored.enabled is planned.enabled:
             return planned
-        return TakenOver(planned.standing, planned.enabled, self.enable(stored.id, enabled=planned.enabled))
+        return replace(planned, response=self.enable(stored.id, enabled=planned.enabled))
 
     def _require_local(self) -> None:
         if self._client.platform != "local":
@@ -107,7 +110,10 @@ class Deployments:
 
     def _refuse_taken_name(self, document: Document) -> None:
         name = clean_name(str(document["name"]))
-        other = self._store.find(name)
+        try:
+            other = self._store.find(name)
+        except ConfigurationError:
+            return  # sealed with a key that was lost: whose it is, the store will tell when it is written
         if other is not None and other.id != str(document["id"]):
             raise NameCollision(
                 f"its workflow id {name!r} belongs to {other.fqn} already.",
@@ -139,13 +145,14 @@ def _wanted(stored: Deployment | None, enabled: bool | None) -> bool:
     return stored.enabled if stored is not None else False
 
 
-def _standing(stored: Deployment | None, document: Document, enabled: bool) -> Standing:
+def _standing(stored: Deployment | None, document: Document, enabled: bool, runtime: str | None) -> Standing:
     if stored is None:
         return Standing.NEW
     if _changed_at(stored.document) > _changed_at(document):
         return Standing.OUTDATED
     same = _without_enabled(stored.document) == _without_enabled(document)
-    return Standing.UNCHANGED if same and stored.enabled is enabled else Standing.CHANGED
+    kept = stored.enabled is enabled and stored.runtime == runtime
+    return Standing.UNCHANGED if same and kept else Standing.CHANGED
 
 
 def _changed_at(document: Document) -> float:

@@ -66,6 +66,19 @@ def test_taking_over_again_is_unchanged_and_leaves_what_was_enabled_here(world: 
     assert take_over(world, payload, enabled=False).json()["standing"] == "changed"
 
 
+def test_a_runtime_that_was_chosen_stays_until_another_is(world: World) -> None:
+    payload = a_payload()
+    assert take_over(world, payload, runtime="main").json()["standing"] == "new"
+    assert take_over(world, payload).json()["standing"] == "unchanged"
+    take_over(world, {**payload, "loggerLevel": "DEBUG"})
+    stored = world.stores.deployments.get(payload["id"])
+    assert stored is not None
+    assert stored.runtime == "main"
+    unknown = take_over(world, a_payload(), runtime="nosuch")
+    assert unknown.status_code == 404
+    assert "nosuch" in unknown.json()["message"]
+
+
 def test_what_openmetadata_deployed_later_is_not_replaced_but_can_be_enabled(world: World) -> None:
     later = a_payload(updatedAt=1_700_000_000_001)
     take_over(world, later)

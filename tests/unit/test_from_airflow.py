@@ -68,7 +68,7 @@ def test_a_payload_of_any_line_means_the_same_where_it_asks_for_nothing_special(
         ({"startDate": "2026-06-01"}, "startDate", "2026-06-01 00:00 UTC"),
         ({"pipelineCatchup": True}, "pipelineCatchup", "made up for"),
         ({"workflowTimeout": 3600}, "workflowTimeout", "3600 seconds"),
-        ({"retries": 2}, "retries", "2 retries"),
+        ({"retries": 2}, "retries", "2 at most"),
     ],
 )
 def test_what_is_read_otherwise_is_named_with_its_value(config: Document, field: str, said: str) -> None:

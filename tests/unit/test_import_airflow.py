@@ -93,7 +93,7 @@ def test_pipelines_are_handed_over_whole_disabled_and_only_once(tmp_path: Path) 
     document, server = write(tmp_path, "daily"), FakeDeployments()
     first = call(server, "--configs", str(tmp_path))
     assert first.exit_code == ExitCode.OK, first.output
-    assert server.bodies == [{"pipeline": document, "enabled": None, "dryRun": False}]
+    assert server.bodies == [{"pipeline": document, "enabled": None, "runtime": None, "dryRun": False}]
     assert "1 imported." in first.output
     assert "disabled" in first.output
     assert "1 unchanged." in call(server, "--configs", str(tmp_path)).output
@@ -115,6 +115,14 @@ def test_what_differs_is_named_and_no_secret_is_printed(tmp_path: Path) -> None:
         assert "Europe/Berlin; Airflow's plugin reads it in UTC" in result.output
         assert TOKEN not in result.output
     assert json.loads(told.stdout)["secretsInClear"] == 1
+
+
+def test_a_difference_that_many_share_is_told_once(tmp_path: Path) -> None:
+    for number in range(5):
+        write(tmp_path, f"n{number}", {"workflowTimeout": 60})
+    output = call(FakeDeployments(), "--configs", str(tmp_path)).output
+    assert output.count("60 seconds") == 1
+    assert "(mysql.n0, mysql.n1, mysql.n2 and 2 more)" in output
 
 
 def test_one_bad_file_stops_nothing_and_is_named(tmp_path: Path) -> None:
