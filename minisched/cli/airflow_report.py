@@ -31,8 +31,8 @@ _DID = {
 }
 
 _NAMED = 3
-_REFUSED_HINT = (
-    "(A field that an older OpenMetadata wrote: name a runtime of its line with --runtime, or deploy from there.)"
+_JUDGED_HINT = (
+    "Is it of another line than the runtime? Name one of its line with --runtime, or deploy it from OpenMetadata."
 )
 
 
@@ -46,8 +46,7 @@ def print_report(inventory: Inventory, imported: Sequence[Imported], *, dry_run:
         "Enabled on both sides; pause them in Airflow:", [one.found.config.fqn for one in imported if _twice(one)]
     )
     _print_list("To know:", [f"{one.found.config.fqn}: {note}" for one in imported for note in _notes(one)])
-    refused = [f"{one.found.config.fqn}: {one.problem}" for one in imported if one.problem]
-    _print_list("Refused:", [*refused, _REFUSED_HINT] if refused else [])
+    _print_list("Refused:", _refusals(imported))
     _print_list("No pipelines:", [f"{file.path.name}: {file.problem}" for file in inventory.unreadable])
     click.echo(_summary(inventory, imported, words))
 
@@ -95,6 +94,16 @@ def _differences(found: Sequence[Found]) -> list[str]:
     return [f"{field}: {text} ({_some(fqns)})" for (field, text), fqns in sorted(having.items())]
 
 
+def _refusals(imported: Sequence[Imported]) -> list[str]:
+    """Likewise, and what to do about those that the models of a runtime refused."""
+    having: dict[str, list[str]] = {}
+    for one in imported:
+        if one.problem:
+            having.setdefault(one.problem, []).append(one.found.config.fqn)
+    lines = [f"{problem} ({_some(fqns)})" for problem, fqns in having.items()]
+    return [*lines, _JUDGED_HINT] if any(" parameter" in problem for problem in having) else lines
+
+
 def _some(fqns: Sequence[str]) -> str:
     shown = ", ".join(fqns[:_NAMED])
     return shown if len(fqns) <= _NAMED else f"{shown} and {len(fqns) - _NAMED} more"
@@ -110,7 +119,7 @@ def _print_list(title: str, lines: Sequence[str]) -> None:
     if lines:
         click.echo(f"\n{title}")
         for line in lines:
-            click.echo(f"  {line}")
+            click.echo("  " + "".join(char if char.isprintable() else "?" for char in line))
 
 
 def _summary(inventory: Inventory, imported: Sequence[Imported], words: dict[str, str]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from minisched.api.json_values import check_json
 from minisched.domain.errors import InvalidInput
 from minisched.domain.from_airflow import problem_with
 from minisched.domain.pipeline import Document, clean_name
@@ -63,7 +64,7 @@ def read_directory(directory: Path) -> tuple[list[GeneratedConfig], list[Unreada
 
 def _read(path: Path) -> GeneratedConfig | Unreadable:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        document = check_json(json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant))
     except OSError as error:
         return Unreadable(path, f"it cannot be read: {error.strerror}.")
     except UnicodeDecodeError:
@@ -71,13 +72,13 @@ def _read(path: Path) -> GeneratedConfig | Unreadable:
     except json.JSONDecodeError as error:
         return Unreadable(path, f"it is not JSON: line {error.lineno}, column {error.colno}: {error.msg}.")
     except (ValueError, RecursionError) as error:
-        return Unreadable(path, f"it is not JSON that can be kept: {error}.")
+        return Unreadable(path, f"it cannot be kept: it {error}.")
     problem = problem_with(document)
     return GeneratedConfig(path, document) if problem is None else Unreadable(path, problem)
 
 
 def _refuse_constant(word: str) -> Any:
-    raise ValueError(f"{word} is no number of JSON")
+    raise ValueError(f"holds {word}, which is no number of JSON")
 
 
 def _doubles(configs: list[GeneratedConfig]) -> Iterator[Unreadable]:

@@ -23,6 +23,8 @@ _SECRET_REFERENCE = "secret:"  # noqa: S105 - a prefix
 # What Airflow replaces when it reads a file, if its environment has the name.
 _VARIABLE = re.compile(r"\$(?:[A-Za-z_]\w*|\{[^}]+\})", re.ASCII)
 
+_KINDS: dict[str, type] = {"name": str, "sourceConfig": dict, "airflowConfig": dict, "service": dict}
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -53,7 +55,10 @@ def problem_with(document: object) -> str | None:
     if not isinstance(document, dict):
         return f"it holds a {type(document).__name__}, not a pipeline."
     missing = [key for key in ("name", "pipelineType", "sourceConfig") if not document.get(key)]
-    return f"it is not a pipeline: {', '.join(missing)} missing." if missing else None
+    if missing:
+        return f"it is not a pipeline: {', '.join(missing)} missing."
+    odd = [key for key, kind in _KINDS.items() if not isinstance(document.get(key) or kind(), kind)]
+    return f"it is not a pipeline: {', '.join(odd)} of another kind than a pipeline's." if odd else None
 
 
 def _of_schedule(config: Document, now: datetime) -> Iterator[Difference]:

@@ -7,6 +7,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from minisched.domain.pipeline import Document
 from tests.api_worlds import PIPELINES, World, in_process
@@ -155,3 +157,23 @@ def test_a_server_that_runs_nothing_itself_takes_nothing_over(tmp_path: Any) -> 
         answer = take_over(elsewhere, a_payload())
         assert answer.status_code == 400
         assert "client: local" in answer.json()["message"]
+
+
+VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=9), st.sampled_from(["@daily", "UTC", "\0"])),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.dictionaries(st.sampled_from(sorted(a_payload())), VALUES, max_size=3),
+    st.dictionaries(st.sampled_from(["scheduleInterval", "startDate", "retries", "maxActiveRuns"]), VALUES, max_size=2),
+    st.booleans(),
+)
+def test_no_payload_is_more_than_refused(world: World, changes: Document, config: Document, dry_run: bool) -> None:
+    payload = a_payload()
+    payload["airflowConfig"] |= config
+    answer = take_over(world, {**payload, **changes}, dryRun=dry_run)
+    assert answer.status_code < 500, answer.text

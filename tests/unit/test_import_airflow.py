@@ -13,6 +13,8 @@ import click
 import httpx
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from minisched.cli import command_line
 from minisched.cli.durations import duration
@@ -45,13 +47,14 @@ class FakeDeployments:
         body = json.loads(request.content)
         self.bodies.append(body)
         pipeline = body["pipeline"]
-        if pipeline["name"] in self.refused:
+        if str(pipeline["name"]) in self.refused:
             return httpx.Response(400, json={"code": 400, "message": "Missing parameter 'service'"})
-        known = self.known.get(pipeline["id"])
+        key = str(pipeline["id"])
+        known = self.known.get(key)
         enabled = body["enabled"] if body["enabled"] is not None else bool(known and known["enabled"])
         standing = "new" if known is None else "unchanged" if known["enabled"] is enabled else "changed"
         if not body["dryRun"]:
-            self.known[pipeline["id"]] = {"enabled": enabled}
+            self.known[key] = {"enabled": enabled}
         return httpx.Response(200, json={"standing": standing, "enabled": enabled, "notes": ["a note"]})
 
 
@@ -130,16 +133,20 @@ def test_one_bad_file_stops_nothing_and_is_named(tmp_path: Path) -> None:
     write(tmp_path, "odd")
     (tmp_path / "broken.json").write_text(f'{{"token": "{TOKEN}",')
     (tmp_path / "list.json").write_text("[1]")
+    (tmp_path / "half.json").write_text('{"name": "\\ud800"}')
+    (tmp_path / "nan.json").write_text('{"name": NaN}')
     (tmp_path / "binary.json").write_bytes(b"\xff\xfe")
     (tmp_path / "notes.txt").write_text("not looked at")
     (tmp_path / "gone.json").symlink_to(tmp_path / "nowhere")
     server = FakeDeployments(refused=("odd",))
     result = call(server, "--configs", str(tmp_path))
     assert result.exit_code == ExitCode.FAILED
-    assert "1 imported, 1 refused, 4 no pipelines." in result.output
-    assert "mysql.odd: Missing parameter 'service'" in result.output
+    assert "1 imported, 1 refused, 6 no pipelines." in result.output
+    assert "Missing parameter 'service' (mysql.odd)" in result.output
     assert "broken.json: it is not JSON: line 1" in result.output
     assert "list.json: it holds a list" in result.output
+    assert "half.json: it cannot be kept: it holds half of a surrogate pair." in result.output
+    assert "nan.json: it cannot be kept: it holds NaN" in result.output
     assert "binary.json: it is not UTF-8" in result.output
     assert "gone.json: it cannot be read" in result.output
     assert TOKEN not in result.output
@@ -179,6 +186,34 @@ def test_a_wrong_call_is_told_before_anything_is_asked(
     assert result.exit_code == ExitCode.USAGE
     assert said in result.output
     assert server.bodies == []
+
+
+VALUES = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.text(max_size=9), st.sampled_from(["@daily", "$A", "*********"])
+    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)),
+    max_leaves=6,
+)
+PLACES = [(key,) for key in payload()] + [("airflowConfig", key) for key in payload()["airflowConfig"]]
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.dictionaries(st.sampled_from(PLACES), VALUES, min_size=1, max_size=4), st.sampled_from([[], ["--shadow", "3d"]])
+)
+def test_no_file_whatever_it_holds_stops_an_import(
+    tmp_path: Path, changes: dict[tuple[str, ...], Any], options: list[str]
+) -> None:
+    document = payload()
+    for place, value in changes.items():
+        holder = document if len(place) == 1 else document["airflowConfig"]
+        if isinstance(holder, dict):
+            holder[place[-1]] = value
+    (tmp_path / "odd.json").write_text(json.dumps(document))
+    result = call(FakeDeployments(), "--configs", str(tmp_path), *options)
+    assert result.exit_code in (ExitCode.OK, ExitCode.FAILED), result.output
+    assert "unexpected" not in result.output
 
 
 # --- Airflow's database -----------------------------------------------------------------------------------------------
