@@ -10,7 +10,8 @@ from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, QueryParameter, RawBody, SkipValidation
 
-from minisched.api.deployments import HANDLERS as DEPLOYMENT_HANDLERS
+from minisched.api.deployment_actions import HANDLERS as DEPLOYMENT_ACTIONS
+from minisched.api.deployments import list_deployments
 from minisched.api.ingestion_pipelines.parameters import LARGEST_MS
 from minisched.api.openapi import Body, Content, operation
 from minisched.api.own_answers import OutboxAnswer, RunsAnswer, RuntimesAnswer, WholeRunAnswer
@@ -199,7 +200,8 @@ _HANDLERS: list[HTTPRouteHandler] = [
     stream_log,
     list_outbox,
     list_runtimes,
-    *DEPLOYMENT_HANDLERS,
+    list_deployments,
+    *DEPLOYMENT_ACTIONS,
 ]
 
 

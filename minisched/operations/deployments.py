@@ -12,6 +12,9 @@ from minisched.operations.pipelines import ValidateSchedule
 from minisched.operations.runs import Runs
 from minisched.ports import ClientResponse, DeploymentStore, PipelineServiceClient, RunOptions
 
+# The platform that is this machine.
+LOCAL = "local"
+
 
 class Standing(StrEnum):
     """How a document stands to what is deployed: OUTDATED when OpenMetadata has deployed a later one meanwhile."""
@@ -71,6 +74,9 @@ class Deployments:
         if planned.standing is Standing.UNCHANGED:
             return planned
         response = self._client.deploy_pipeline({**document, "enabled": planned.enabled}, runtime=planned.runtime)
+        if response.platform != LOCAL:
+            note = f"The rules of this server have given it to {response.platform}."
+            response = replace(response, notes=(*response.notes, note))
         return replace(planned, response=response)
 
     def trigger(self, key: str, options: RunOptions) -> ClientResponse:
@@ -102,7 +108,7 @@ class Deployments:
         return replace(planned, response=self.enable(stored.id, enabled=planned.enabled))
 
     def _require_local(self) -> None:
-        if self._client.platform != "local":
+        if self._client.platform != LOCAL:
             raise OrchestratorRejected(
                 f"This server hands its pipelines to {self._client.platform}, so none can be taken over.",
                 hint="Set client: local.",
