@@ -23,6 +23,8 @@ _deployment_argument = click.argument("deployment", metavar="PIPELINE")
 def deployment() -> None:
     """List, trigger, enable, disable, stop and delete pipelines that OpenMetadata deployed here, or that were imported.
 
+    Those that have an entity here are listed too, and changed by `minisched pipeline`.
+
     PIPELINE is a name, a fully qualified name or an id. Runs and logs: `minisched runs list --pipeline PIPELINE`.
     """
 

@@ -6,11 +6,17 @@ import json
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from minisched.domain.errors import ConfigurationError, NameCollision, OrchestratorRejected, PipelineNotFound
+from minisched.domain.errors import (
+    ConfigurationError,
+    Conflict,
+    NameCollision,
+    OrchestratorRejected,
+    PipelineNotFound,
+)
 from minisched.domain.pipeline import Deployment, Document, PipelineRef, clean_name
 from minisched.operations.pipelines import ValidateSchedule
 from minisched.operations.runs import Runs
-from minisched.ports import ClientResponse, DeploymentStore, PipelineServiceClient, RunOptions
+from minisched.ports import ClientResponse, DeploymentStore, PipelineServiceClient, PipelineStore, RunOptions
 
 # The platform that is this machine.
 LOCAL = "local"
@@ -35,18 +41,24 @@ class TakenOver:
     response: ClientResponse | None = None
 
 
+class HasEntity(Conflict):
+    """The pipeline has an entity on this server, which would not know of the change."""
+
+
 class Deployments:
-    """Of this machine only: what goes to another orchestrator is known there."""
+    """Of this machine only: what goes to another orchestrator is known there. What has an entity is changed by it."""
 
     def __init__(
         self,
         *,
         store: DeploymentStore,
+        pipelines: PipelineStore,
         runs: Runs,
         client: PipelineServiceClient,
         validate_schedule: ValidateSchedule,
     ) -> None:
         self._store = store
+        self._pipelines = pipelines
         self._runs = runs
         self._client = client
         self._validate_schedule = validate_schedule
@@ -54,6 +66,7 @@ class Deployments:
     def plan(self, document: Document, *, enabled: bool | None, runtime: str | None = None) -> TakenOver:
         """What `take_over` would do, as far as that can be told without a runtime. Raises as it does."""
         self._require_local()
+        self._refuse_entity(str(document["id"]))
         self._validate_schedule(document.get("airflowConfig") or {})
         stored = self._stored(str(document["id"]))
         self._refuse_taken_name(document)
@@ -66,7 +79,7 @@ class Deployments:
 
         Without `enabled` a deployment stays as it is, and a new one is disabled; without `runtime` it keeps the one it
         has, and for a new one the settings choose. Idempotent; never replaces a later document of the same pipeline.
-        Raises NameCollision, InvalidPipelineConfig, InvalidSchedule, RuntimeNotFound, OrchestratorError.
+        Raises HasEntity, NameCollision, InvalidPipelineConfig, InvalidSchedule, RuntimeNotFound, OrchestratorError.
         """
         planned = self.plan(document, enabled=enabled, runtime=runtime)
         if planned.standing is Standing.OUTDATED:
@@ -84,8 +97,9 @@ class Deployments:
         return self._client.run_pipeline(self._ref(key), options)
 
     def enable(self, key: str, *, enabled: bool) -> ClientResponse:
-        """Let the schedule fire or not. Raises PipelineNotFound."""
+        """Let the schedule fire or not. Raises PipelineNotFound, HasEntity."""
         ref = self._ref(key)
+        self._refuse_entity(str(ref.id))
         return self._done(self._client.toggle_ingestion(ref, enabled=enabled), key)
 
     def kill(self, key: str, *, user: str) -> ClientResponse:
@@ -96,8 +110,10 @@ class Deployments:
         return response
 
     def delete(self, key: str) -> ClientResponse:
-        """Forget it and end its runs. Raises PipelineNotFound."""
-        return self._client.delete_pipeline(self._ref(key))
+        """Forget it and end its runs. Raises PipelineNotFound, HasEntity."""
+        ref = self._ref(key)
+        self._refuse_entity(str(ref.id))
+        return self._client.delete_pipeline(ref)
 
     # --- parts --------------------------------------------------------------------------------------------------------
 
@@ -113,6 +129,15 @@ class Deployments:
                 f"This server hands its pipelines to {self._client.platform}, so none can be taken over.",
                 hint="Set client: local.",
             )
+
+    def _refuse_entity(self, pipeline_id: str) -> None:
+        try:
+            pipeline = self._pipelines.get(pipeline_id)
+        except PipelineNotFound:
+            return
+        raise HasEntity(
+            f"{pipeline.fqn} is a pipeline of this server itself.", hint="Change it as one: `minisched pipeline`."
+        )
 
     def _refuse_taken_name(self, document: Document) -> None:
         name = clean_name(str(document["name"]))

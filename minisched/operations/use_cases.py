@@ -86,7 +86,9 @@ def use_cases(
         pipelines=pipeline_cases,
         service_pipelines=ServicePipelines(store=pipelines, pipelines=pipeline_cases),
         lifecycle=lifecycle,
-        deployments=Deployments(store=deployments, runs=run_cases, client=client, validate_schedule=validate_schedule),
+        deployments=Deployments(
+            store=deployments, pipelines=pipelines, runs=run_cases, client=client, validate_schedule=validate_schedule
+        ),
         entity_runs=EntityRuns(store=pipelines, directory=directory, lifecycle=lifecycle),
         statuses=status_cases,
         pipeline_logs=PipelineLogs(editor=editor, client=client, runs=runs),

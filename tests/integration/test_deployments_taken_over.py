@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minisched.domain.pipeline import Document
-from tests.api_worlds import PIPELINES, World, in_process
+from tests.api_worlds import PIPELINES, World, a_create_request, in_process
 
 DEPLOYMENTS = "/api/v1/minisched/deployments"
 
@@ -143,6 +143,21 @@ def test_it_is_triggered_enabled_killed_and_deleted_by_name_fqn_or_id(world: Wor
     assert world.http.delete(f"{DEPLOYMENTS}/{payload['id']}").status_code == 200
     assert world.http.delete(f"{DEPLOYMENTS}/{payload['id']}").status_code == 404
     assert world.http.get(f"{PIPELINES}/{payload['id']}").status_code == 404
+
+
+def test_what_has_an_entity_here_is_changed_by_it_and_may_be_run(world: World) -> None:
+    entity = world.http.post(PIPELINES, json=a_create_request()).json()
+    assert world.http.post(f"{PIPELINES}/deploy/{entity['id']}").status_code == 200
+    path = f"{DEPLOYMENTS}/{entity['id']}"
+    answers = [
+        world.http.post(f"{path}/disable"),
+        world.http.post(f"{path}/enable"),
+        world.http.delete(path),
+        take_over(world, a_payload(id=entity["id"])),
+    ]
+    assert [answer.status_code for answer in answers] == [409] * 4
+    assert all("minisched pipeline" in answer.json()["message"] for answer in answers)
+    assert world.http.post(f"{path}/trigger").json()["runId"]
 
 
 @pytest.mark.parametrize("verb", ["trigger", "enable", "disable", "kill"])
