@@ -96,6 +96,7 @@ def providers(dependencies: ApiDependencies) -> dict[str, Provide]:
         "runs": _always(cases.runs),
         "instants": _always(cases.instants),
         "simulations": _always(cases.simulations),
+        "deployment_cases": _always(cases.deployments),
         "outbox": _always(dependencies.outbox),
         "deployments": _always(dependencies.deployments),
         "audit_trail": _always(dependencies.audit_trail),

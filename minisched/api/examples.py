@@ -37,6 +37,7 @@ from minisched.api.own_answers import (
     RunsAnswer,
     RuntimesAnswer,
     SimulationAnswer,
+    TakenOverAnswer,
     TicksAnswer,
     WholeRunAnswer,
     WhyAnswer,
@@ -168,6 +169,7 @@ EXAMPLES: dict[type[BaseModel], Any] = {
             }
         ]
     },
+    TakenOverAnswer: {"standing": "new", "enabled": False, "notes": []},
     TicksAnswer: {
         "data": [
             {

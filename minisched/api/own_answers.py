@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from minisched.api.answers import (
+    ClientAnswer,
     JsonObject,
     Milliseconds,
     Uuid,
@@ -157,6 +158,15 @@ class DeploymentsAnswer(BaseModel):
     data: list[DeploymentAnswer]
 
 
+class TakenOverAnswer(BaseModel):
+    """What became of a pipeline that was to be taken over, or would in a dry run; `response` when it was deployed."""
+
+    standing: Literal["new", "changed", "unchanged", "outdated"]
+    enabled: bool
+    notes: list[str]
+    response: ClientAnswer | None = None
+
+
 class TickAnswer(BaseModel):
     """What became of an instant, or of `instants` alike ones that follow each other, from `scheduledFor` through
     `through`. `runId` is the run that it fired, or that stands for it."""
@@ -296,6 +306,7 @@ ANSWERS: tuple[type[BaseModel], ...] = (
     OutboxAnswer,
     RuntimesAnswer,
     DeploymentsAnswer,
+    TakenOverAnswer,
     TicksAnswer,
     WhyAnswer,
     PreviewAnswer,

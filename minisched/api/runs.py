@@ -12,6 +12,7 @@ from litestar.params import FromPath, QueryParameter, RawBody, SkipValidation
 
 from minisched.api.access import OPERATE, READ
 from minisched.api.audit import list_audit
+from minisched.api.deployment_actions import HANDLERS as DEPLOYMENT_ACTIONS
 from minisched.api.deployments import list_deployments
 from minisched.api.ingestion_pipelines.parameters import LARGEST_MS
 from minisched.api.openapi import Body, Content, operation
@@ -218,6 +219,7 @@ _HANDLERS: list[HTTPRouteHandler] = [
     list_runtimes,
     list_deployments,
     list_audit,
+    *DEPLOYMENT_ACTIONS,
 ]
 
 

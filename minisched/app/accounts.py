@@ -13,17 +13,16 @@ from pathlib import Path
 import structlog
 
 from minisched.acting import Action, acting
+from minisched.app.database_at_rest import database_at_rest
 from minisched.clients.openmetadata_tokens import KeysOfUrl, OpenMetadataTokens, key_of_file
 from minisched.domain.access import Principal, Role
-from minisched.domain.errors import ConfigurationError, Conflict
+from minisched.domain.errors import Conflict
 from minisched.observability import remember_secrets
 from minisched.operations.accounts import ADMIN, Accounts
 from minisched.ports import JwtVerifier
 from minisched.settings import Settings
-from minisched.store import migrations
 from minisched.store.accounts import SqlAccountStore
 from minisched.store.audit import SqlAuditTrail
-from minisched.store.engine import open_database
 from minisched.system_clock import SystemClock
 
 log = structlog.get_logger(__name__)
@@ -88,11 +87,9 @@ def jwt_verifier(settings: Settings) -> JwtVerifier | None:
 def local_accounts(settings: Settings, operation: str) -> Iterator[Accounts]:
     """For whoever may read the data directory or knows the database: no server is asked, and none has to run.
 
-    Raises ConfigurationError when the database is not of this version.
+    Raises ConfigurationError when there is no database of this version.
     """
-    url = settings.database_url.get_secret_value()
-    _require_current(settings, url)
-    with contextlib.closing(open_database(url, busy_timeout_s=settings.database.busy_timeout_s)) as database:
+    with database_at_rest(settings) as database:
         clock = SystemClock()
         database.have_witnessed(SqlAuditTrail(database, clock).witness)
         before = acting.set(Action(Principal(getpass.getuser(), Role.ADMIN, "shell"), operation, operation, ""))
@@ -100,11 +97,3 @@ def local_accounts(settings: Settings, operation: str) -> Iterator[Accounts]:
             yield Accounts(SqlAccountStore(database), clock)
         finally:
             acting.reset(before)
-
-
-def _require_current(settings: Settings, url: str) -> None:
-    absent = settings.database.url is None and not (settings.data_dir / "minisched.db").exists()
-    if absent or migrations.current(url) != migrations.head():
-        raise ConfigurationError(
-            "The database is not of this version yet.", hint="Start the server once, or run `minisched db upgrade`."
-        )

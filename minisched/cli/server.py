@@ -19,6 +19,7 @@ PIPELINES = "/api/v1/services/ingestionPipelines"
 RUNS = "/api/v1/minisched/runs"
 QUEUE = "/api/v1/minisched/queue"
 SANDBOX = "/api/v1/minisched/sandbox"
+DEPLOYMENTS = "/api/v1/minisched/deployments"
 RUNTIMES = "/api/v1/minisched/runtimes"
 AUDIT = "/api/v1/minisched/audit"
 

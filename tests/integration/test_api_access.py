@@ -145,13 +145,14 @@ def test_what_each_permission_is_good_for_is_what_was_decided(world: World) -> N
         "operate": {
             "trigger_pipeline", "run_for_entity", "toggle_ingestion", "kill_ingestion", "stop_run", "backfill",
             "add_follower", "remove_follower",
+            "trigger_deployment", "enable_deployment", "disable_deployment", "kill_deployment",
         },
         "report": {"answer", "put_status", "post_logs", "close_logs", "put_progress", "post_metrics"},
         "declare": {"put_pipeline"},
         "change": {
             "create_pipeline", "patch_pipeline", "patch_pipeline_by_name", "deploy_pipeline", "deploy_pipelines",
             "delete_pipeline", "delete_pipeline_by_name", "delete_pipeline_async", "restore_pipeline",
-            "delete_statuses", "delete_status",
+            "delete_statuses", "delete_status", "take_over", "delete_deployment",
         },
     }  # fmt: skip
     unusual = {asked.handler for asked in routes_of(world) if asked.method == "GET" and asked.needs != Permission.READ}
