@@ -51,6 +51,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         write_runtime(server.data / "runtimes", "om-1.1", "1.1.7.0", LEGACY)
         server.start()
         server.make_service()
+        # Which line the pipelines' server has is asked when one of them runs, and remembered.
+        ran(server, client(server), payload(server))
         yield server
 
 
