@@ -17,13 +17,15 @@ from minisched.domain.access import Principal
 class Action:
     """One request that changes something: who asks for what, from where, and what it has touched so far.
 
-    `operation` names what was asked for (`trigger_pipeline`), `request` is method and path, `peer` an address.
+    `operation` names what was asked for (`trigger_pipeline`), `request` is method and path, `peer` an address. One that
+    is `quiet` is told only of what it touches.
     """
 
     principal: Principal
     operation: str
     request: str
     peer: str
+    quiet: bool = False
     _touched: list[str] = field(default_factory=list)
     _recorded: set[str | None] = field(default_factory=set)
 
@@ -35,13 +37,23 @@ class Action:
         """What a transaction that commits now has to tell of; None stands for the request as a whole."""
         if self._touched:
             return [what for what in self._touched if what not in self._recorded]
-        return [] if self._recorded else [None]
+        return [] if self._recorded or self.quiet else [None]
+
+    def forget_unrecorded(self) -> None:
+        """What was about to be changed was not."""
+        self._touched = [what for what in self._touched if what in self._recorded]
 
     def note_recorded(self, told: Sequence[str | None]) -> None:
         self._recorded.update(told)
 
 
 acting: ContextVar[Action | None] = ContextVar("acting", default=None)
+
+
+def nothing_was_done() -> None:
+    """The answer is a success, and what it tells of is none."""
+    if (action := acting.get()) is not None:
+        action.quiet = True
 
 
 def touches(what: str) -> None:

@@ -7,6 +7,7 @@ import os
 import queue
 import signal
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -82,13 +83,19 @@ def _server(app: Any, options: ServingOptions) -> _Server:
         ssl_certfile=options.cert_file,
         ssl_keyfile=options.key_file,
     )
+    return _Server(config)
+
+
+def check_certificate(options: ServingOptions) -> None:
+    """Before anything is started that would have to be undone. Raises ConfigurationError."""
+    if options.cert_file is None:
+        return
     try:
-        config.load()
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(options.cert_file, options.key_file)
+    except OSError as error:  # ssl.SSLError is one
         raise ConfigurationError(
             f"the certificate or its key cannot be used: {error}", field="server.tls_cert_file"
         ) from error
-    return _Server(config)
 
 
 class Signals:

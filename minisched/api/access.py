@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import structlog
 from litestar import Response
 from litestar.concurrency import sync_to_thread
@@ -17,7 +19,7 @@ from litestar.types import AfterRequestHookHandler, Guard
 
 from minisched.acting import Action, acting
 from minisched.domain.access import ACCESS, ANYBODY, BY_ITSELF, Permission, Principal, Role, least_role
-from minisched.domain.errors import Forbidden, StoreUnavailable
+from minisched.domain.errors import Forbidden, StoreUnavailable, TooManyFailures
 from minisched.ports import AuditTrail, Authenticator
 
 _log = structlog.get_logger(__name__)
@@ -35,24 +37,32 @@ OWN_ACCOUNT: Needs = {ACCESS: BY_ITSELF}
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _LONGEST_REQUEST = 2000
 
+_STRANGERS_AT_ONCE = 4
+_MOST_WAITING = 64
+
 AnyConnection = ASGIConnection[Any, Any, Any, Any]
 
 
 def guard_of(authenticator: Authenticator) -> Guard:
     """The guard of an application. It raises Unauthenticated, TooManyFailures and Forbidden."""
 
+    strangers = anyio.CapacityLimiter(_STRANGERS_AT_ONCE)
+
     async def guard(connection: AnyConnection, handler: BaseRouteHandler) -> None:
+        acting.set(None)  # what an earlier request of the same connection did is over
         needed = handler.opt.get(ACCESS)
         if needed in (ANYBODY, BY_ITSELF):
             return
-        principal = await _identified(authenticator, connection)
+        principal = await _identified(authenticator, connection, strangers)
         connection.scope["user"] = principal
         method = str(connection.scope.get("method"))
         permission = needed.get(method) if isinstance(needed, Mapping) else needed
         require(principal, permission if isinstance(permission, Permission) else None)
-        if method not in _SAFE_METHODS and not (principal.role is Role.BOT and permission is Permission.REPORT):
+        if method not in _SAFE_METHODS:
+            # What a workflow reports is no change; should it touch more than that, it is.
+            quiet = principal.role is Role.BOT and permission is Permission.REPORT
             operation = handler.name or handler.handler_name.rpartition(".")[2]
-            acting.set(Action(principal, operation, request_line(connection), peer_of(connection)))
+            acting.set(Action(principal, operation, request_line(connection), peer_of(connection), quiet=quiet))
 
     return guard
 
@@ -61,7 +71,10 @@ def witness_of(trail: AuditTrail) -> AfterRequestHookHandler:
     """What was asked for and done, but changed nothing in our database, gets its row when it is answered."""
 
     async def witness(response: Response[Any]) -> Response[Any]:
-        if (action := acting.get()) is not None and (response.status_code or 200) < 400 and action.unrecorded():
+        action = acting.get()
+        # What is done in the background is written down there, if it is done.
+        is_done = (response.status_code or 200) < 400 and response.background is None
+        if action is not None and is_done and action.unrecorded():
             await sync_to_thread(note, trail, action)
         return response
 
@@ -96,8 +109,15 @@ def request_line(connection: AnyConnection) -> str:
     return f"{connection.scope.get('method')} {connection.scope['path']}"[:_LONGEST_REQUEST]
 
 
-async def _identified(authenticator: Authenticator, connection: AnyConnection) -> Principal:
+async def _identified(
+    authenticator: Authenticator, connection: AnyConnection, strangers: anyio.CapacityLimiter
+) -> Principal:
     authorization = connection.headers.get("authorization")
     if (known := authenticator.remembered(authorization)) is not None:
         return known
-    return await sync_to_thread(authenticator.identify, authorization, peer_of(connection))
+    if authorization is None or authenticator.is_known(authorization):
+        return await sync_to_thread(authenticator.identify, authorization, peer_of(connection))
+    # Strangers wait for each other, and not in the threads in which those who are known are answered.
+    if strangers.statistics().tasks_waiting >= _MOST_WAITING:
+        raise TooManyFailures("Too many want to be let in at the same time; try again.", wait_s=5)
+    return await anyio.to_thread.run_sync(authenticator.identify, authorization, peer_of(connection), limiter=strangers)

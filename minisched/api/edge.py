@@ -24,6 +24,8 @@ from minisched.api.errors import error_body
 
 _log = structlog.get_logger(__name__)
 
+# The token of an OpenMetadata server has some thousand characters at most.
+_LONGEST_AUTHORIZATION = 16 * 1024
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _ANSWER_HEADERS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 
@@ -65,6 +67,8 @@ class Edge:
         if "\0" in scope["path"] or b"\0" in unquote_to_bytes(scope["query_string"]):
             return HTTPStatus.BAD_REQUEST, "The address holds the character U+0000."
         headers = dict(scope["headers"])
+        if len(headers.get(b"authorization", b"")) > _LONGEST_AUTHORIZATION:
+            return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The Authorization header is too long."
         host = headers.get(b"host", b"").decode("latin-1").lower()
         if self._check_host and _hostname(host) not in self._hosts:
             return HTTPStatus.FORBIDDEN, "This server is not known by the name in the Host header."

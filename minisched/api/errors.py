@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from http import HTTPStatus
 from typing import Any
 
@@ -75,11 +76,13 @@ def translated(request: AnyRequest, error: MinischedError) -> Response[Document]
     """An error that we raised on purpose: its own words, which never hold a secret."""
     for kind, code, error_type in _STATUS:
         if isinstance(error, kind):
-            return error_response(code, _message(error), error_type=error_type, headers=_headers(request, code))
+            return error_response(code, _message(error), error_type=error_type, headers=_headers(request, error, code))
     return _unexpected(request, error)
 
 
-def _headers(request: AnyRequest, code: int) -> dict[str, str] | None:
+def _headers(request: AnyRequest, error: MinischedError, code: int) -> dict[str, str] | None:
+    if isinstance(error, TooManyFailures):
+        return {"Retry-After": str(math.ceil(error.wait_s))}
     if code in _TO_BE_RETRIED:
         return {"Retry-After": _RETRY_AFTER_S}
     if code == HTTPStatus.UNAUTHORIZED:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
-import secrets
+import pwd
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import structlog
 
 from minisched.acting import Action, acting
 from minisched.app.database_at_rest import database_at_rest
+from minisched.app.kept_secret import kept_secret
 from minisched.clients.openmetadata_tokens import KeysOfUrl, OpenMetadataTokens, key_of_file
 from minisched.domain.access import Principal, Role
 from minisched.domain.errors import Conflict
@@ -42,7 +42,7 @@ def make_first_admin(settings: Settings, accounts: Accounts) -> None:
         return
     chosen = settings.admin_password
     path = admin_password_file(settings)
-    password = chosen.get_secret_value() if chosen else _kept_password(path)
+    password = chosen.get_secret_value() if chosen else kept_secret(path, random_bytes=18)
     remember_secrets([password])
     try:
         accounts.add(ADMIN, Role.ADMIN, password)
@@ -52,16 +52,6 @@ def make_first_admin(settings: Settings, accounts: Accounts) -> None:
     if not chosen:
         told = f"minisched: made the user {ADMIN} with the password {password} (kept in {path}, for its owner only)"
         print(told, file=sys.stderr, flush=True)  # noqa: T201 - not the log, which others may read
-
-
-def _kept_password(path: Path) -> str:
-    with contextlib.suppress(FileExistsError):
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(18))
-            file.flush()
-            os.fsync(file.fileno())
-    return path.read_text(encoding="ascii").strip()
 
 
 def forget_admin_password(settings: Settings, name: str) -> None:
@@ -92,8 +82,16 @@ def local_accounts(settings: Settings, operation: str) -> Iterator[Accounts]:
     with database_at_rest(settings) as database:
         clock = SystemClock()
         database.have_witnessed(SqlAuditTrail(database, clock).witness)
-        before = acting.set(Action(Principal(getpass.getuser(), Role.ADMIN, "shell"), operation, operation, ""))
+        before = acting.set(Action(Principal(_shell_user(), Role.ADMIN, "shell"), operation, operation, ""))
         try:
             yield Accounts(SqlAccountStore(database), clock)
         finally:
             acting.reset(before)
+
+
+def _shell_user() -> str:
+    """By the kernel's word; a container's user may have no name."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"

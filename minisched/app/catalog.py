@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +11,7 @@ from litestar import Litestar
 
 from minisched.api.access import guard_of
 from minisched.api.errors import EXCEPTION_HANDLERS
+from minisched.app.kept_secret import kept_secret
 from minisched.clients.connection import connection_document
 from minisched.domain.pipeline import Document
 from minisched.operations.authentication import OnlyRuns
@@ -44,12 +43,7 @@ def own_url(listener: socket.socket, *, tls: bool = False) -> str:
 
 def bot_token(settings: Settings) -> str:
     """What runs show the sandbox as their bot's token: made once, because runs outlive the server."""
-    path = settings.data_dir / "sandbox.token"
-    with contextlib.suppress(FileExistsError):
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(32))
-    return path.read_text(encoding="ascii")
+    return kept_secret(settings.data_dir / "sandbox.token", random_bytes=32)
 
 
 def configured_connection(settings: Settings) -> Document | None:
@@ -90,8 +84,8 @@ class SandboxCatalog:
         )
         self.directory = SandboxDirectory(self._documents)
 
-    def exist(self, service_type: str, fqn: str) -> bool:
-        return self.dependents.exist(service_type, fqn)
+    def exist(self, service_type: str, fqn: str, *, deleted: bool = False) -> bool:
+        return self.dependents.exist(service_type, fqn, deleted=deleted)
 
     def delete(self, service_type: str, fqn: str, *, hard: bool, user: str) -> None:
         self.dependents.delete(service_type, fqn, hard=hard, user=user)

@@ -54,7 +54,7 @@ from minisched.operations.authentication import Authentication
 from minisched.operations.use_cases import use_cases
 from minisched.ports import AuditTrail, EntityDirectory, PipelineServiceClient, RunQuery
 from minisched.scheduler import Backfill, Scheduler
-from minisched.serving import ServingOptions, Signals, serve_until_stopped
+from minisched.serving import ServingOptions, Signals, check_certificate, serve_until_stopped
 from minisched.settings import Settings, prepare_data_dir
 from minisched.store import migrations
 from minisched.store.accounts import SqlAccountStore
@@ -90,6 +90,7 @@ def serve(settings: Settings, read_again: Callable[[], Settings] | None = None) 
         log.warning("failpoint.armed", place=armed)
     if offset_s := offset_of(os.environ):
         log.warning("clock.moved", offset_s=offset_s)
+    check_certificate(_serving_options(settings))
     prepare_data_dir(settings.data_dir)
     for warning in settings.warnings():
         log.warning("settings.doubtful", warning=warning)

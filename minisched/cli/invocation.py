@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from minisched.settings import Settings
 
 URL_VARIABLE = "MINISCHED_URL"
+_END = "-----END CERTIFICATE-----"
 _EVERY_INTERFACE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104 - read, never bound
 
 
@@ -53,12 +54,21 @@ class Invocation:
 
     @property
     def server_url(self) -> str:
-        """--url, else MINISCHED_URL (click reads it into `url`), else where the settings say that `serve` listens."""
+        """--url, else MINISCHED_URL (click reads it into `url`), else where the settings say that `serve` listens: on
+        this machine while a server of this data directory runs here, else by its public address."""
         if self.url:
             return self.url.rstrip("/")
-        if public_url := self.settings.server.public_url:
+        public_url = self.settings.server.public_url
+        if public_url and not self._runs_here:
             return str(public_url).rstrip("/")
         return self._listening_url
+
+    @cached_property
+    def _runs_here(self) -> bool:
+        """Whether a server has this data directory now; who listens at its address otherwise is a stranger."""
+        from minisched.instance_lock import is_held
+
+        return is_held(self.settings.data_dir / "server.lock")
 
     @property
     def _listening_url(self) -> str:
@@ -69,37 +79,42 @@ class Invocation:
     def server(self) -> Server:
         """A client of the running server; use it as a context manager.
 
-        To the server of the settings, and to no other, it shows what that server's data directory holds, unless
-        something was given to be shown.
+        To the server of this data directory, while it runs on this machine, and to no other, it shows what is kept
+        there, unless something was given to be shown.
         """
         from minisched.cli import credentials
         from minisched.cli.server import Server
 
-        url = self.server_url
-        authorization, tls = credentials.given(self.token_file, self.environ), None
-        if not self.url or self.url.rstrip("/") == self._listening_url:
-            authorization = authorization or self._own_authorization()
-            tls = self._own_tls(url)
-        return Server(url, self.transport, authorization=authorization, tls=tls)
+        url, given = self.server_url, credentials.given(self.token_file, self.environ)
+        # An address that was named tells us nothing of settings, which may not even be readable here.
+        if self.url and given is not None and not url.startswith("https:"):
+            return Server(url, self.transport, authorization=given)
+        own = url == self._listening_url and self._runs_here
+        authorization = given or (self._own_authorization() if own else None)
+        return Server(
+            url, self.transport, authorization=authorization, tls=self._own_tls() if own else None, direct=own
+        )
 
     def _own_authorization(self) -> str | None:
         from minisched.cli import credentials
 
+        if (kept := credentials.of_first_admin(self.settings.data_dir)) is not None:
+            return kept
         chosen = self.settings.admin_password
-        if chosen is not None:
-            return credentials.basic("admin", chosen.get_secret_value())
-        return credentials.of_first_admin(self.settings.data_dir)
+        return None if chosen is None else credentials.basic("admin", chosen.get_secret_value())
 
-    def _own_tls(self, url: str) -> ssl.SSLContext | None:
+    def _own_tls(self) -> ssl.SSLContext | None:
         """Trusts exactly the certificate of the settings, by whatever address the server is called."""
         certificate = self.settings.server.tls_cert_file
-        if certificate is None or not url.startswith("https:") or self.settings.server.public_url:
+        if certificate is None:
             return None
         import ssl
 
         try:
-            context = ssl.create_default_context(cafile=str(certificate))
-        except OSError as error:
+            # The first one in the file is the server's; those behind it have signed others, too.
+            first = certificate.read_text(encoding="ascii").partition(_END)
+            context = ssl.create_default_context(cadata=first[0] + first[1])
+        except (OSError, ValueError) as error:
             raise ConfigurationError(f"cannot be read: {error}", field="server.tls_cert_file") from error
         context.check_hostname = False
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN

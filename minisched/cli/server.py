@@ -48,15 +48,17 @@ class Server:
         *,
         authorization: str | None = None,
         tls: ssl.SSLContext | None = None,
+        direct: bool = False,
     ) -> None:
-        """`authorization` is the header of that name, `tls` how a certificate is checked, if not as usual."""
+        """`authorization` is the header of that name, `tls` how a certificate is checked, if not as usual; `direct` is
+        without the proxies of the environment."""
         try:
             host = httpx.URL(url).host
             self._client = httpx.Client(
                 base_url=url,
                 timeout=httpx.Timeout(_READ_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S),
                 transport=transport,
-                trust_env=host not in _LOOPBACK,  # a proxy of the environment cannot reach our loopback
+                trust_env=not direct and host not in _LOOPBACK,  # a proxy of the environment cannot reach our loopback
                 headers={"Authorization": authorization} if authorization else {},
                 verify=tls or True,
             )

@@ -97,10 +97,11 @@ def set_password(invocation: Invocation, name: str, password_stdin: bool) -> Non
 @pass_invocation
 def remove_user(invocation: Invocation, name: str) -> None:
     """Remove the user NAME with all tokens; the last admin stays."""
-    from minisched.app import local_accounts
+    from minisched.app import forget_admin_password, local_accounts
 
     with local_accounts(invocation.settings, "user remove") as accounts:
         accounts.remove(name)
+    forget_admin_password(invocation.settings, name)
     click.echo(f"{name} is removed, with all tokens")
 
 

@@ -10,11 +10,15 @@ from typing import Any
 
 import httpx
 import jwt
-from jwt import PyJWK, PyJWKSet
+import structlog
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from jwt import PyJWKSet
 from jwt.exceptions import InvalidTokenError, PyJWKError, PyJWKSetError
 
 from minisched.domain.access import PEOPLE, Principal, Role
 from minisched.domain.errors import ConfigurationError, OrchestratorUnavailable, Unauthenticated
+
+_log = structlog.get_logger(__name__)
 
 _ALGORITHMS = ("RS256", "RS384", "RS512")
 _TIMEOUT_S = 5.0
@@ -57,7 +61,8 @@ class OpenMetadataTokens:
         if claims.get("isBot") is True:
             return Principal(name, Role.BOT, "jwt")
         named = claims.get("roles")
-        found = [self._roles[text] for text in named if text in self._roles] if isinstance(named, list) else []
+        texts = [text for text in named if isinstance(text, str)] if isinstance(named, list) else []
+        found = [self._roles[text] for text in texts if text in self._roles]
         return Principal(name, max([self._role, *found], key=PEOPLE.index), "jwt")
 
 
@@ -84,6 +89,8 @@ def key_of_file(path: Path) -> KeyOf:
         raise ConfigurationError(
             f"{path} is not a public key: {error}", field="auth.openmetadata_public_key_file"
         ) from error
+    if not isinstance(key, RSAPublicKey):
+        raise ConfigurationError(f"{path} is not a key of RSA.", field="auth.openmetadata_public_key_file")
     return lambda _: key
 
 
@@ -100,24 +107,24 @@ class KeysOfUrl:
         self._url = url
         self._transport = transport
         self._now_s = now_s
-        self._lock = threading.Lock()
-        self._keys: dict[str | None, PyJWK] = {}
-        self._problem: Exception | None = None
+        self._asking = threading.Lock()
+        self._keys: dict[str | None, RSAPublicKey] = {}
         self._asked_s: float | None = None
 
     def __call__(self, kid: str | None) -> Any:
-        """Raises OrchestratorUnavailable when the keys are not known and cannot be had."""
-        with self._lock:
-            age_s = None if self._asked_s is None else self._now_s() - self._asked_s
-            if age_s is None or age_s > _KEEP_S or (kid not in self._keys and age_s > _ASK_EVERY_S):
+        """Raises OrchestratorUnavailable when the keys are not known and cannot be had now."""
+        if self._is_to_be_asked(kid) and self._asking.acquire(blocking=False):
+            try:
                 self._ask()
-            if not self._keys:
-                raise OrchestratorUnavailable(
-                    f"The keys of OpenMetadata's tokens cannot be had from {self._url}: {self._problem}",
-                    hint="See auth.openmetadata_jwks_url.",
-                )
-            found = self._keys.get(kid)
-        return None if found is None else found.key
+            finally:
+                self._asking.release()
+        if not self._keys:
+            raise OrchestratorUnavailable("The keys of OpenMetadata's tokens cannot be had now; the log says why.")
+        return self._keys.get(kid)
+
+    def _is_to_be_asked(self, kid: str | None) -> bool:
+        age_s = None if self._asked_s is None else self._now_s() - self._asked_s
+        return age_s is None or age_s > _KEEP_S or (kid not in self._keys and age_s > _ASK_EVERY_S)
 
     def _ask(self) -> None:
         """What was known stays known while the server is away."""
@@ -125,6 +132,8 @@ class KeysOfUrl:
         try:
             with httpx.Client(timeout=_TIMEOUT_S, transport=self._transport) as client:
                 document = client.get(self._url).raise_for_status().json()
-            self._keys = {key.key_id: key for key in PyJWKSet.from_dict(document).keys}
+            found = {key.key_id: key.key for key in PyJWKSet.from_dict(document).keys}
         except (httpx.HTTPError, ValueError, AttributeError, PyJWKError, PyJWKSetError) as error:
-            self._problem = error
+            _log.warning("openmetadata.keys_not_had", url=self._url, error=str(error))
+            return
+        self._keys = {kid: key for kid, key in found.items() if isinstance(key, RSAPublicKey)}

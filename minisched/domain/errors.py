@@ -89,7 +89,11 @@ class Forbidden(MinischedError):
 
 
 class TooManyFailures(MinischedError):
-    """Too many wrong passwords or tokens came from this address; wait for a minute."""
+    """Too many wrong passwords came from this address; wait for a minute. `wait_s` is what is left of it."""
+
+    def __init__(self, message: str | None = None, *, wait_s: float = 60.0) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
 
 
 class OrchestratorError(MinischedError):

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import structlog
 
 from minisched.domain.access import RUN, Principal, Role, lesser
-from minisched.domain.errors import TooManyFailures, Unauthenticated
+from minisched.domain.errors import ConfigurationError, TooManyFailures, Unauthenticated
 from minisched.operations.accounts import TOKEN_PREFIX, token_digest
 from minisched.operations.failed_attempts import FailedAttempts
 from minisched.operations.passwords import OF_NOBODY, fits
@@ -27,6 +27,7 @@ _log = structlog.get_logger(__name__)
 # How long a check is believed: so long a revoked token, a removed user or a lesser role may still count.
 _FRESH_S = 1.0
 _MOST_REMEMBERED = 256
+_SHORTEST_BOT_TOKEN = 16
 _BOT = Principal("ingestion-bot", Role.BOT, RUN)
 
 
@@ -57,7 +58,7 @@ class Authentication:
     ) -> None:
         self._store = store
         self._clock = clock
-        self._bot = None if bot_token is None else token_digest(bot_token)
+        self._bot = None if bot_token is None else _digest_of_bot(bot_token)
         self._jwt = jwt
         self._now_s = now_s
         self._failures = FailedAttempts(now_s)
@@ -69,6 +70,9 @@ class Authentication:
         checked = self._checked.get(self._digest(authorization)) if authorization else None
         return checked.principal if checked is not None and self._now_s() - checked.at_s < _FRESH_S else None
 
+    def is_known(self, authorization: str | None) -> bool:
+        return authorization is not None and self._digest(authorization) in self._checked
+
     def identify(self, authorization: str | None, peer: str) -> Principal:
         """A request without credentials is no guess and does not count as one; credentials that were right before
         are not made to wait for the guesses of others behind the same address."""
@@ -76,8 +80,11 @@ class Authentication:
             raise Unauthenticated("Not authorized! Token not present")
         digest = self._digest(authorization)
         before = self._checked.get(digest)
-        if before is None and (wait_s := self._failures.wait_s(peer)) > 0:
-            raise TooManyFailures(f"Too many failed attempts from this address; try again in {wait_s:.0f} s.")
+        # Tokens have too many bits to be guessed: nobody has to wait who shows one.
+        if before is None and _is_basic(authorization) and (wait_s := self._failures.wait_s(peer)) > 0:
+            raise TooManyFailures(
+                f"Too many failed attempts from this address; try again in {wait_s:.0f} s.", wait_s=wait_s
+            )
         try:
             checked = self._check(authorization, before)
         except Unauthenticated as refusal:
@@ -99,19 +106,23 @@ class Authentication:
             case "basic":
                 return self._password(_basic(credentials.strip()), before.proof if before else None)
             case "bearer":
-                return _Checked(self._bearer(credentials.strip()), None, self._now_s())
+                at_s = self._now_s()
+                return _Checked(self._bearer(credentials.strip()), None, at_s)
         raise Unauthenticated("Not authorized! This needs Basic authentication or a Bearer token.")
 
     def _password(self, given: tuple[str, str], proof: str | None) -> _Checked:
         name, password = given
+        at_s = self._now_s()
         user = self._store.user(name)
         password_hash = OF_NOBODY if user is None else user.password_hash
         right = proof == password_hash or fits(password, password_hash)
         if user is None or not right:
             raise Unauthenticated("Not authorized! The user name or the password is wrong.")
-        return _Checked(Principal(user.name, user.role, "password"), password_hash, self._now_s())
+        return _Checked(Principal(user.name, user.role, "password"), password_hash, at_s)
 
     def _bearer(self, token: str) -> Principal:
+        if not token:
+            raise Unauthenticated("Not authorized! Token not present")
         digest = token_digest(token)
         if self._bot is not None and hmac.compare_digest(digest, self._bot):
             return _BOT
@@ -139,17 +150,31 @@ class OnlyRuns:
     """An Authenticator that knows nobody but the runs of this node."""
 
     def __init__(self, bot_token: str) -> None:
-        self._bot = token_digest(bot_token)
+        self._bot = _digest_of_bot(bot_token)
 
     def remembered(self, authorization: str | None) -> Principal | None:
         scheme, _, token = (authorization or "").partition(" ")
         is_run = scheme.lower() == "bearer" and hmac.compare_digest(token_digest(token.strip()), self._bot)
         return _BOT if is_run else None
 
+    def is_known(self, authorization: str | None) -> bool:
+        return self.remembered(authorization) is not None
+
     def identify(self, authorization: str | None, peer: str) -> Principal:  # noqa: ARG002 - it is no use guessing
         if (run := self.remembered(authorization)) is None:
             raise Unauthenticated("Not authorized! Invalid token.")
         return run
+
+
+def _is_basic(authorization: str) -> bool:
+    return authorization.partition(" ")[0].lower() == "basic"
+
+
+def _digest_of_bot(token: str) -> str:
+    """A token that is short or empty was never made by us; nobody shall be let in with it."""
+    if len(token) < _SHORTEST_BOT_TOKEN:
+        raise ConfigurationError("The token of runs is too short to be one.", hint="Delete sandbox.token.")
+    return token_digest(token)
 
 
 def _basic(credentials: str) -> tuple[str, str]:
@@ -158,6 +183,6 @@ def _basic(credentials: str) -> tuple[str, str]:
     except (binascii.Error, ValueError):
         text = ""
     name, colon, password = text.partition(":")
-    if not colon:
+    if not colon or "\0" in name:
         raise Unauthenticated("Not authorized! The Basic credentials are not a user name and a password.")
     return name, password

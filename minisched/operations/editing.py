@@ -11,6 +11,7 @@ from uuid import UUID
 from minisched.domain import entity
 from minisched.domain.entity_versions import Stamp, same, stamped
 from minisched.domain.errors import (
+    Forbidden,
     MinischedError,
     OrchestratorError,
     OrchestratorRejected,
@@ -83,31 +84,40 @@ class PipelineEditor:
             yield
 
     def edit(
-        self, pipeline_id: str, change: Callable[[Document], Document], *, user: str, include: Include = "non-deleted"
+        self,
+        pipeline_id: str,
+        change: Callable[[Document], Document],
+        *,
+        user: str,
+        include: Include = "non-deleted",
+        may_deploy: bool = True,
     ) -> Edited:
         """Apply `change` to the stored document and store the next version, if it differs.
 
-        What the orchestrator acts on reaches it first. `change` may be called again when somebody was faster.
-        Raises PipelineNotFound, DeploymentFailed, VersionConflict, and whatever `change` raises; then nothing changed.
+        What the orchestrator acts on reaches it first; Forbidden is raised when that is needed and not `may_deploy`.
+        `change` may be called again when somebody was faster. Raises PipelineNotFound, DeploymentFailed,
+        VersionConflict, and whatever `change` raises; then nothing changed.
         """
         with self.alone(pipeline_id):
             for _ in range(_ATTEMPTS - 1):
                 with suppress(VersionConflict):
-                    return self._edit_once(pipeline_id, change, user, include)
-            return self._edit_once(pipeline_id, change, user, include)
+                    return self._edit_once(pipeline_id, change, user, include, may_deploy)
+            return self._edit_once(pipeline_id, change, user, include, may_deploy)
 
     def _edit_once(
-        self, pipeline_id: str, change: Callable[[Document], Document], user: str, include: Include
+        self, pipeline_id: str, change: Callable[[Document], Document], user: str, include: Include, may_deploy: bool
     ) -> Edited:
         stored = self.get(pipeline_id, include=include)
-        return self.save(stored, change(stored.document), user=user)
+        return self.save(stored, change(stored.document), user=user, may_deploy=may_deploy)
 
-    def save(self, stored: Pipeline, changed: Document, *, user: str) -> Edited:
+    def save(self, stored: Pipeline, changed: Document, *, user: str, may_deploy: bool = True) -> Edited:
         """Store `changed` as the next version of `stored`; the caller is `alone`. Raises as `edit`."""
         document = stamped(stored.document, changed, self.stamp(user))
         if document is stored.document:
             return Edited(self._refreshed(stored, changed), changed=False)
         redeployed = entity.needs_deploy(stored.document, document)
+        if (redeployed or stored.deleted) and not may_deploy:
+            raise Forbidden(f"{stored.fqn} is deployed, or deleted: this would change what runs.")
         if redeployed:
             self._redeploy(document, stored)
         try:

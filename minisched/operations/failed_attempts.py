@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import threading
 import time
 from collections import OrderedDict
@@ -13,7 +14,7 @@ _MOST_PEERS = 1024
 
 
 class FailedAttempts:
-    """Remembers a bounded number of addresses; thread-safe."""
+    """Remembers a bounded number of addresses; thread-safe. Of IPv6, everybody has a whole /64."""
 
     def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
         self._now_s = now_s
@@ -22,6 +23,7 @@ class FailedAttempts:
         self._windows: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def note(self, peer: str) -> None:
+        peer = _network(peer)
         with self._lock:
             start, failures = self._window(peer)
             self._windows[peer] = (start, failures + 1)
@@ -32,10 +34,18 @@ class FailedAttempts:
     def wait_s(self, peer: str) -> float:
         """Seconds after which this address may try again; 0 when it may now."""
         with self._lock:
-            start, failures = self._window(peer)
+            start, failures = self._window(_network(peer))
         return start + _WINDOW_S - self._now_s() if failures >= _MOST_FAILURES else 0.0
 
     def _window(self, peer: str) -> tuple[float, int]:
         now_s = self._now_s()
         start, failures = self._windows.get(peer, (now_s, 0))
         return (start, failures) if now_s - start < _WINDOW_S else (now_s, 0)
+
+
+def _network(peer: str) -> str:
+    try:
+        address = ipaddress.ip_address(peer)
+    except ValueError:
+        return peer
+    return peer if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))

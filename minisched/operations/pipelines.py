@@ -89,8 +89,9 @@ class Pipelines:
         """Raises EntityExists, EntityNotFound (service, owner, domain), InvalidInput; then nothing is stored."""
         return self._create(request, self._resolved(request), user)
 
-    def put(self, request: Document, *, user: str, require: Require = _anything) -> Put:
-        """Create, or update what has the same FQN; a deleted one comes back. Raises as `create` and `patch` do."""
+    def put(self, request: Document, *, user: str, require: Require = _anything, may_deploy: bool = True) -> Put:
+        """Create, or update what has the same FQN; a deleted one comes back. Raises as `create` and `patch` do, and
+        Forbidden when it would change what runs and not `may_deploy`."""
         references = self._resolved(request)
         fqn = entity.fully_qualified_name(references.service, request["name"])
         if (stored := self._stored(fqn)) is None:
@@ -104,7 +105,7 @@ class Pipelines:
             require(Pipeline(document))
             return entity.replaced(document, request, references)
 
-        edited = self._editor.edit(stored.id, replace, user=user, include="all")
+        edited = self._editor.edit(stored.id, replace, user=user, include="all", may_deploy=may_deploy)
         return Put(edited.pipeline, created=False, changed=edited.changed)
 
     def patch(self, pipeline_id: str, change: Callable[[Document], Document], *, user: str) -> Edited:

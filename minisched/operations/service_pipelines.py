@@ -19,9 +19,10 @@ class ServicePipelines:
         self._store = store
         self._pipelines = pipelines
 
-    def exist(self, service_type: str, fqn: str) -> bool:
-        """Whether the service has a pipeline that is not deleted."""
-        return next(self._of(service_type, fqn, include="non-deleted"), None) is not None
+    def exist(self, service_type: str, fqn: str, *, deleted: bool = False) -> bool:
+        """Whether the service has a pipeline; with `deleted`, one that was deleted softly counts too."""
+        include = "all" if deleted else "non-deleted"
+        return next(self._of(service_type, fqn, include=include), None) is not None
 
     def delete(self, service_type: str, fqn: str, *, hard: bool, user: str) -> None:
         """Delete them as if one by one; those that are deleted softly already, too, for good.

@@ -109,5 +109,8 @@ class Authenticator(Protocol):
     def remembered(self, authorization: str | None) -> Principal | None:
         """Whom these credentials belong to, if they were checked a moment ago. Does not block."""
 
+    def is_known(self, authorization: str | None) -> bool:
+        """Whether these credentials were right when they were last checked. Does not block."""
+
     def identify(self, authorization: str | None, peer: str) -> Principal:
         """Raises Unauthenticated, TooManyFailures. May take a tenth of a second and ask the database."""

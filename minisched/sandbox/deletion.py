@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-from minisched.domain.errors import InvalidInput
+from minisched.domain.errors import Forbidden, InvalidInput
 from minisched.domain.pipeline import Document
 from minisched.sandbox import attached
 from minisched.sandbox.callers import Caller
@@ -46,6 +46,8 @@ class Deletion:
         below = [(child.type, entry.fqn) for child, entry in self._catalog.descendants(kind, fqn)]
         for entity_type, name in ((kind.type, fqn), *below):
             if may_have_some(entity_type):
+                if not caller.may_change and self._dependents.exist(entity_type, name, deleted=hard):
+                    raise Forbidden(f"{name} has pipelines, which only those may delete who may change them.")
                 self._dependents.delete(entity_type, name, hard=hard, user=caller.name)
 
     def _delete_one(self, kind: Kind, entity: Document, caller: Caller, *, hard: bool) -> Document:

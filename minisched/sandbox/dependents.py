@@ -8,8 +8,8 @@ from typing import Protocol
 class Dependents(Protocol):
     """They go before what they belong to."""
 
-    def exist(self, service_type: str, fqn: str) -> bool:
-        """Whether there are any that are not deleted."""
+    def exist(self, service_type: str, fqn: str, *, deleted: bool = False) -> bool:
+        """Whether there are any that are not deleted, or any at all."""
 
     def delete(self, service_type: str, fqn: str, *, hard: bool, user: str) -> None:
         """Raises MinischedError for one that cannot be deleted."""
@@ -18,7 +18,7 @@ class Dependents(Protocol):
 class NoDependents:
     """Nothing is kept elsewhere."""
 
-    def exist(self, _service_type: str, _fqn: str) -> bool:
+    def exist(self, _service_type: str, _fqn: str, *, deleted: bool = False) -> bool:  # noqa: ARG002
         return False
 
     def delete(self, _service_type: str, _fqn: str, *, hard: bool, user: str) -> None:

@@ -50,11 +50,11 @@ def sandbox_routes(
     def catalog(path: str) -> HTTPRouteHandler:
         # A handler of its own for each path: Litestar 2.25 wraps one of several paths twice when it is synchronous.
         @route(path, http_method=_METHODS, sync_to_thread=True, include_in_schema=False, opt={ACCESS: _BY_METHOD})
-        def answer(request: Request[Any, Any, Any], body: RawBody) -> Response[Any]:
+        def sandbox(request: Request[Any, Any, Any], body: RawBody) -> Response[Any]:
             found = dispatcher.answer(_call(request, body))
             return Response(found.body, status_code=found.status, headers=dict(found.headers))
 
-        return answer
+        return sandbox
 
     @get("/minisched/sandbox", sync_to_thread=True, summary="Count what is in the sandbox", opt=_READ)
     def sandbox_kinds() -> dict[str, int]:

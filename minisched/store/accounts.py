@@ -36,20 +36,23 @@ class SqlAccountStore:
         return None if row is None else _user(row)
 
     def add_user(self, user: User) -> None:
-        touches(f"user {user.name}")
         row = {
             "name": user.name,
             "role": user.role.value,
             "password_hash": user.password_hash,
             "created_ms": to_ms(user.created_at),
         }
+
+        def add(connection: Connection) -> None:
+            touches(f"user {user.name}")
+            connection.execute(insert(users), row)
+
         try:
-            self._database.transact(lambda connection: connection.execute(insert(users), row))
+            self._database.transact(add)
         except Conflict:
             raise Conflict(f"There is a user {user.name} already.") from None
 
     def set_user(self, name: str, *, role: Role | None = None, password_hash: str | None = None) -> None:
-        touches(f"user {name}")
         values: dict[str, Any] = {}
         if role is not None:
             values["role"] = role.value
@@ -57,15 +60,17 @@ class SqlAccountStore:
             values["password_hash"] = password_hash
 
         def change(connection: Connection) -> None:
+            touches(f"user {name}")
+            _hold_admins(connection)
             _refuse_unknown(name, connection.execute(update(users).where(users.c.name == name).values(**values)))
             _refuse_no_admin(connection)
 
         self._database.transact(change)
 
     def remove_user(self, name: str) -> None:
-        touches(f"user {name}")
-
         def remove(connection: Connection) -> None:
+            touches(f"user {name}")
+            _hold_admins(connection)
             _refuse_unknown(name, connection.execute(delete(users).where(users.c.name == name)))
             _refuse_no_admin(connection)
 
@@ -85,7 +90,6 @@ class SqlAccountStore:
         return _token(row), owner
 
     def add_token(self, token: ApiToken) -> None:
-        touches(f"token {token.name} of {token.user}")
         row = {
             "id": token.id,
             "user_name": token.user,
@@ -98,6 +102,7 @@ class SqlAccountStore:
         }
 
         def add(connection: Connection) -> None:
+            touches(f"token {token.name} of {token.user}")
             owner = select(users.c.name).where(users.c.name == token.user)
             if connection.execute(owner).first() is None:
                 raise NotFound(f"There is no user {token.user}.")
@@ -109,9 +114,8 @@ class SqlAccountStore:
             raise Conflict(f"{token.user} has a token {token.name} already.", hint="Revoke it first.") from None
 
     def remove_token(self, token_id: str) -> None:
-        touches(f"token {token_id}")
-
         def remove(connection: Connection) -> None:
+            touches(f"token {token_id}")
             if not connection.execute(delete(tokens).where(tokens.c.id == token_id)).rowcount:
                 raise NotFound(f"There is no token {token_id}.")
 
@@ -121,6 +125,12 @@ class SqlAccountStore:
 def _refuse_unknown(name: str, done: Any) -> None:
     if not done.rowcount:
         raise NotFound(f"There is no user {name}.")
+
+
+def _hold_admins(connection: Connection) -> None:
+    """Whoever else is about to take an admin away waits here, and then sees what became of ours."""
+    admins = select(users.c.name).where(users.c.role == Role.ADMIN.value).order_by(users.c.name)
+    connection.execute(admins.with_for_update()).all()
 
 
 def _refuse_no_admin(connection: Connection) -> None:

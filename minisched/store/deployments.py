@@ -33,8 +33,8 @@ class SqlDeploymentStore:
 
     def upsert(self, deployment: Deployment) -> bool:
         """As the port says. When it was deployed makes no difference, everything else does."""
-        touches(deployment.fqn)
         if self._is_stored(deployment):
+            touches(deployment.fqn)
             return False
         row = self._row(deployment)
         timing = timing_of(deployment.airflow_config)
@@ -51,6 +51,7 @@ class SqlDeploymentStore:
         return stored is not None and _same(stored, deployment)
 
     def _put(self, connection: Connection, row: dict[str, Any], timing: Document) -> None:
+        touches(row["fqn"])
         self._database.serialize(connection, DEPLOY_LOCK)
         if not connection.execute(update(deployments).where(deployments.c.id == row["id"]).values(**row)).rowcount:
             connection.execute(insert(deployments), row)

@@ -87,8 +87,10 @@ class Database:
                     self._fence(connection)
                 yield connection
                 told = self._told(connection)
-        except StoreUnavailable:
-            self._write_failed = True
+        except BaseException as error:
+            self._write_failed = self._write_failed or isinstance(error, StoreUnavailable)
+            if (action := acting.get()) is not None:
+                action.forget_unrecorded()
             raise
         self._write_failed = False
         if told and (action := acting.get()) is not None:

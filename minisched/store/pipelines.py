@@ -39,9 +39,9 @@ class SqlPipelineStore:
     def create(self, pipeline: Pipeline) -> None:
         """As the port says. When the database goes away during the commit, looks once whether it is stored."""
         row = self._row(pipeline)
-        touches(pipeline.fqn)
 
         def create(connection: Connection) -> None:
+            touches(pipeline.fqn)
             connection.execute(insert(pipelines), row)
             failpoints.reach("before_create_commit")
 
@@ -53,9 +53,9 @@ class SqlPipelineStore:
     def replace(self, pipeline: Pipeline, *, expected: Pipeline) -> None:
         """As the port says. When the database goes away during the commit, looks once whether it is stored."""
         row = self._row(pipeline)
-        touches(pipeline.fqn)
 
         def replace(connection: Connection) -> None:
+            touches(pipeline.fqn)
             stored = connection.execute(_BY_ID_LOCKED, {"pipeline_id": expected.id}).scalar_one_or_none()
             if stored is None:
                 raise _not_found(expected.id)

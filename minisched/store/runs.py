@@ -54,10 +54,14 @@ class SqlRunStore:
     def enqueue(self, run: Run, *, idempotency_key: str | None = None) -> Run:
         """As the port says. When the database goes away during the commit, looks once whether the run is there."""
         row = to_row(run, self._box, idempotency_key=idempotency_key)
-        touches(f"{run.pipeline_fqn}, run {run.id}")
         failpoints.reach("before_insert_run")
+
+        def insert_it(connection: Connection) -> None:
+            touches(f"{run.pipeline_fqn}, run {run.id}")
+            _insert(connection, row)
+
         try:
-            self._database.transact(lambda connection: _insert(connection, row))
+            self._database.transact(insert_it)
         except DuplicateRun:
             earlier = self._by_idempotency_key(idempotency_key)
             if earlier is None:

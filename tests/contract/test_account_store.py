@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import uuid4
@@ -88,6 +90,27 @@ def test_the_last_admin_stays(kept: Kept) -> None:
     kept.accounts.set_user("ann", role=Role.ADMIN)
     kept.accounts.remove_user("root")
     assert [user.name for user in kept.accounts.users()] == ["ann"]
+
+
+def test_two_admins_who_go_at_once_do_not_both_go(kept: Kept) -> None:
+    for name in ("ann", "bob"):
+        kept.accounts.add_user(a_user(name, Role.ADMIN))
+    at_once = threading.Barrier(2)
+
+    def remove(name: str) -> bool:
+        at_once.wait()
+        try:
+            kept.accounts.remove_user(name)
+        except Conflict:
+            return False
+        return True
+
+    for _ in range(10):
+        with ThreadPoolExecutor(2) as pool:
+            removed = list(pool.map(remove, ("ann", "bob")))
+        assert sorted(removed) == [False, True]
+        (left,) = kept.accounts.users()
+        kept.accounts.add_user(a_user("bob" if left.name == "ann" else "ann", Role.ADMIN))
 
 
 def test_tokens_are_found_by_their_digest_and_go_with_their_user(kept: Kept) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -16,8 +17,13 @@ SERVICES = "/api/v1/services/databaseServices"
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    with live_api(tmp_path_factory.mktemp("api")) as api:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("api")
+
+
+@pytest.fixture(scope="module")
+def api(home: Path) -> Iterator[Api]:
+    with live_api(home) as api:
         yield api
 
 
@@ -58,6 +64,21 @@ def test_pipelines_are_gone_with_their_service(api: Api, service: Document) -> N
         refused(api.get(f"/{pipeline['id']}", include="all"), 404)
     deployed = api.http.get("/api/v1/minisched/deployments").json()["data"]
     assert not {pipeline["id"] for pipeline in pipelines} & {deployment["id"] for deployment in deployed}
+
+
+@pytest.mark.parametrize("how", [{}, {"hardDelete": "true"}])
+def test_a_run_deletes_no_pipelines_with_their_service(
+    api: Api, service: Document, home: Path, how: dict[str, str]
+) -> None:
+    """Runs write to the catalog, and their token lets them change no pipeline."""
+    headers = {"Authorization": f"Bearer {(home / 'data' / 'sandbox.token').read_text()}"}
+    path, params = f"{SERVICES}/{service['id']}", {"recursive": "true", **how}
+    pipeline = api.deployed(service=service)
+    refused(api.http.delete(path, params=params, headers=headers), 403, "has pipelines")
+    assert api.current(pipeline)["deleted"] is False
+    assert delete(api, service, recursive="true", hardDelete="true").status_code == 200
+    trail = api.http.get("/api/v1/minisched/audit", params={"limit": 1}).json()["data"]
+    assert [(entry["user"], entry["touched"]) for entry in trail] == [("admin", pipeline["fullyQualifiedName"])]
 
 
 def test_the_pipelines_of_a_test_suite_go_with_the_service_of_its_table(api: Api, service: Document) -> None:

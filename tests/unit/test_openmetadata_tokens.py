@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import RSAAlgorithm
 
@@ -27,7 +27,7 @@ ISSUER = "open-metadata.org"
 def signed(key: Any = KEY, kid: str = "k1", algorithm: str = "RS256", **claims: Any) -> str:
     """As its JWTTokenGenerator makes them; a claim of None is left out."""
     usual = {"iss": ISSUER, "sub": "ann", "email": "ann@example.org", "isBot": False, "tokenType": "OM_USER"}
-    usual |= {"iat": int(time.time()), "exp": int(time.time()) + 60}
+    usual |= {"iat": int(time.time()), "exp": int(time.time()) + 86_400}
     payload = {name: value for name, value in {**usual, **claims}.items() if value is not None}
     return jwt.encode(payload, key, algorithm=algorithm, headers={"kid": kid})
 
@@ -91,6 +91,19 @@ def test_a_key_in_a_file(tmp_path: Path, encoding: Encoding) -> None:
     path = tmp_path / "public_key"
     path.write_bytes(KEY.public_key().public_bytes(encoding, PublicFormat.SubjectPublicKeyInfo))
     assert verifier(key_of_file(path)).verify(signed()) == Principal("ann", Role.VIEWER, "jwt")
+
+
+def test_a_key_of_another_kind_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "public_key.pem"
+    elliptic = ec.generate_private_key(ec.SECP256R1()).public_key()
+    path.write_bytes(elliptic.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    with pytest.raises(ConfigurationError, match="RSA"):
+        key_of_file(path)
+
+
+def test_roles_that_are_no_names_are_none() -> None:
+    odd = signed(roles=[{"name": "Admin"}, ["Admin"], None, 1])
+    assert verifier(Admin=Role.ADMIN).verify(odd) == Principal("ann", Role.VIEWER, "jwt")
 
 
 def test_a_file_that_is_no_key_is_said_with_its_setting(tmp_path: Path) -> None:
@@ -167,7 +180,7 @@ def test_keys_that_cannot_be_had_are_nobodys_wrong_guess() -> None:
     published.status = 503
     tokens = verifier(keys_of(published, now))
     for _ in range(2):
-        with pytest.raises(OrchestratorUnavailable, match="503"):
+        with pytest.raises(OrchestratorUnavailable, match="cannot be had now"):
             tokens.verify(signed())
     published.status, now.s = 200, 31
     assert tokens.verify(signed()) == Principal("ann", Role.VIEWER, "jwt")

@@ -22,23 +22,30 @@ class Denied(Exception):
 
 
 class Access:
-    """Decides by the Authorization header. Without a password nobody is let in."""
+    """Decides by the Authorization header. Without a password nobody is let in.
+
+    Whoever knew the password before does not have to wait for the guesses of others behind the same address.
+    """
 
     def __init__(self, username: str, password: str | None) -> None:
         self.username = username
         self._expected = None if password is None else _digest(f"{username}:{password}".encode())
         self._failures = FailedAttempts()
+        self._was_right = False
 
     def check(self, authorization: str | None, peer: str) -> None:
         """Raises Denied. A request without credentials is no guess and does not count as one."""
         if self._expected is None:
             raise Denied(HTTPStatus.UNAUTHORIZED, f"This interface is off until {_SETTING} is set in the settings.")
-        if (wait_s := self._failures.wait_s(peer)) > 0:
+        given = _digest(_credentials(authorization or ""))
+        right = hmac.compare_digest(given, self._expected)
+        if (wait_s := self._failures.wait_s(peer)) > 0 and not (right and self._was_right):
             text = f"Too many failed attempts from this address; try again in {wait_s:.0f} s."
             raise Denied(HTTPStatus.FORBIDDEN, text)
         if not authorization:
             raise Denied(HTTPStatus.UNAUTHORIZED, "This needs a user name and a password (Basic authentication).")
-        if not hmac.compare_digest(_digest(_credentials(authorization)), self._expected):
+        self._was_right = self._was_right or right
+        if not right:
             self._failures.note(peer)
             text = f"The user name or the password is wrong; they are airflow_plugin.username and {_SETTING}."
             raise Denied(HTTPStatus.UNAUTHORIZED, text)

@@ -20,6 +20,7 @@ from minisched.api.openapi import EMPTY, Body, operation
 from minisched.api.preconditions import IfMatch, IfNoneMatch, is_known, required
 from minisched.api.representation import EntityView, requested_fields
 from minisched.api.schemas import CreateIngestionPipeline, JsonPatch, PatchedIngestionPipeline, check, parse
+from minisched.domain.access import Permission, Principal
 from minisched.domain.errors import NotFound
 from minisched.domain.pipeline import Document, Pipeline
 from minisched.operations.pipelines import Pipelines
@@ -194,12 +195,13 @@ def put_pipeline(
     body: RawBody,
     pipelines: NamedDependency[Pipelines],
     view: NamedDependency[EntityView],
-    user: NamedDependency[str],
+    principal: NamedDependency[Principal],
     if_match: IfMatch = None,
 ) -> Response[Document]:
     """By fully qualified name. What is deployed is deployed anew when it changes."""
     request = parse(CreateIngestionPipeline, body).document()
-    done = pipelines.put(request, user=user, require=required(if_match, view))
+    may_deploy = principal.may(Permission.CHANGE)
+    done = pipelines.put(request, user=principal.name, require=required(if_match, view), may_deploy=may_deploy)
     if done.created:
         return Response(view.whole(done.pipeline), status_code=201, headers=_created(done.pipeline, view))
     headers = {CHANGE_HEADER: _updated(changed=done.changed), "ETag": view.etag(done.pipeline)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Annotated
 
 from litestar import Response, get, post
@@ -9,6 +10,7 @@ from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import HeaderParameter, QueryParameter, RawBody
 
+from minisched.acting import nothing_was_done
 from minisched.api.access import CHANGE, OPERATE, READ, require
 from minisched.api.answers import ClientAnswer, HostIpAnswer, PipelineAnswer
 from minisched.api.edge import decoded
@@ -69,6 +71,8 @@ def deploy_pipelines(
 ) -> Response[list[Document]]:
     """One answer per id, in order; one that fails stops nothing."""
     answers = lifecycle.deploy_many(parse(PipelineIds, body).root, user=user)
+    if all(answer.code != HTTPStatus.OK for answer in answers):
+        nothing_was_done()
     return Response([client_response(answer) for answer in answers])
 
 
