@@ -19,14 +19,14 @@ _WOULD = {
     "new": "would be imported",
     "changed": "would be updated",
     "unchanged": "unchanged",
-    "outdated": "kept: a later one is deployed",
+    "outdated": "kept as deployed since",
     REFUSED: "would be refused",
 }
 _DID = {
     "new": "imported",
     "changed": "updated",
     "unchanged": "unchanged",
-    "outdated": "kept: a later one is deployed",
+    "outdated": "kept as deployed since",
     REFUSED: "refused",
 }
 
