@@ -48,8 +48,8 @@ _EXAMPLE: Document = {
 )
 def take_over(body: RawBody, deployment_cases: NamedDependency[Deployments]) -> Response[Document]:
     """Deploys the whole IngestionPipeline as its server would deploy it to Airflow's plugin. May be repeated; a
-    document that is older than the one deployed changes nothing. Without `enabled` a new one is disabled and a known
-    one stays as it is."""
+    document that is not later than the one deployed changes nothing. Without `enabled` a new one is disabled, and one
+    that is known stays as it is."""
     asked = parse(TakeOver, body)
     check_pipeline(asked.pipeline)
     act = deployment_cases.plan if asked.dryRun else deployment_cases.take_over

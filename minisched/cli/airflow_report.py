@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,14 @@ _WOULD = {
     "new": "would be imported",
     "changed": "would be updated",
     "unchanged": "unchanged",
-    "outdated": "kept: a later one is deployed",
+    "outdated": "kept as deployed since",
     REFUSED: "would be refused",
 }
 _DID = {
     "new": "imported",
     "changed": "updated",
     "unchanged": "unchanged",
-    "outdated": "kept: a later one is deployed",
+    "outdated": "kept as deployed since",
     REFUSED: "refused",
 }
 
@@ -41,11 +41,11 @@ def print_report(inventory: Inventory, imported: Sequence[Imported], *, dry_run:
     words = _WOULD if dry_run else _DID
     columns = ("PIPELINE", "TYPE", "SCHEDULE", "IN AIRFLOW", "LAST RUN THERE", "RESULT", "HERE", "#SECRETS")
     out.print(table(columns, [_row(one, words, asked=inventory.asked) for one in imported]))
-    _print_list("Read otherwise here:", _differences([one.found for one in imported]))
+    _print_list("Read otherwise here:", _shared(imported, _differences))
     _print_list(
         "Enabled on both sides; pause them in Airflow:", [one.found.config.fqn for one in imported if _twice(one)]
     )
-    _print_list("To know:", [f"{one.found.config.fqn}: {note}" for one in imported for note in _notes(one)])
+    _print_list("To know:", _shared(imported, _notes))
     _print_list("Refused:", _refusals(imported))
     _print_list("No pipelines:", [f"{file.path.name}: {file.problem}" for file in inventory.unreadable])
     click.echo(_summary(inventory, imported, words))
@@ -59,7 +59,7 @@ def _row(one: Imported, words: dict[str, str], *, asked: bool) -> tuple[object, 
         found.airflow_config.get("scheduleInterval") or "on demand",
         _there(found, asked=asked),
         _last_run(found),
-        words[one.outcome],
+        words.get(one.outcome, one.outcome),
         {None: "", True: "enabled", False: "disabled"}[one.enabled],
         found.secrets,
     )
@@ -85,28 +85,28 @@ def _last_run(found: Found) -> str:
     return f"{last.state}{began}"
 
 
-def _differences(found: Sequence[Found]) -> list[str]:
-    """One line for all pipelines that share one."""
-    having: dict[tuple[str, str], list[str]] = {}
-    for pipeline in found:
-        for difference in pipeline.differences:
-            having.setdefault((difference.field, difference.text), []).append(pipeline.config.fqn)
-    return [f"{field}: {text} ({_some(fqns)})" for (field, text), fqns in sorted(having.items())]
-
-
-def _refusals(imported: Sequence[Imported]) -> list[str]:
-    """Likewise, and what to do about those that the models of a runtime refused."""
-    having: dict[str, list[str]] = {}
+def _shared(imported: Sequence[Imported], texts_of: Callable[[Imported], Sequence[str]]) -> list[str]:
+    """Each text once, with the pipelines that it is about."""
+    about: dict[str, list[str]] = {}
     for one in imported:
-        if one.problem:
-            having.setdefault(one.problem, []).append(one.found.config.fqn)
-    lines = [f"{problem} ({_some(fqns)})" for problem, fqns in having.items()]
-    return [*lines, _JUDGED_HINT] if any(" parameter" in problem for problem in having) else lines
+        for text in texts_of(one):
+            about.setdefault(text, []).append(one.found.config.fqn)
+    return [f"{text} ({_some(fqns)})" for text, fqns in about.items()]
 
 
 def _some(fqns: Sequence[str]) -> str:
     shown = ", ".join(fqns[:_NAMED])
     return shown if len(fqns) <= _NAMED else f"{shown} and {len(fqns) - _NAMED} more"
+
+
+def _differences(one: Imported) -> list[str]:
+    return [f"{difference.field}: {difference.text}" for difference in one.found.differences]
+
+
+def _refusals(imported: Sequence[Imported]) -> list[str]:
+    """And what to do about those that the models of a runtime refused."""
+    lines = _shared(imported, lambda one: [one.problem] if one.problem else [])
+    return [*lines, _JUDGED_HINT] if any(" parameter" in line for line in lines) else lines
 
 
 def _notes(one: Imported) -> list[str]:
@@ -119,7 +119,8 @@ def _print_list(title: str, lines: Sequence[str]) -> None:
     if lines:
         click.echo(f"\n{title}")
         for line in lines:
-            click.echo("  " + "".join(char if char.isprintable() else "?" for char in line))
+            one_line = "; ".join(line.splitlines())
+            click.echo("  " + "".join(char if char.isprintable() else "?" for char in one_line))
 
 
 def _summary(inventory: Inventory, imported: Sequence[Imported], words: dict[str, str]) -> str:

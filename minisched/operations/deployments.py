@@ -23,7 +23,7 @@ LOCAL = "local"
 
 
 class Standing(StrEnum):
-    """How a document stands to what is deployed: OUTDATED when OpenMetadata has deployed a later one meanwhile."""
+    """How a document stands to what is deployed: OUTDATED when another one is, which is as late or later."""
 
     NEW = "new"
     CHANGED = "changed"
@@ -78,7 +78,7 @@ class Deployments:
         """Deploy a document, whole, as if its OpenMetadata server had; only its `enabled` is decided here.
 
         Without `enabled` a deployment stays as it is, and a new one is disabled; without `runtime` it keeps the one it
-        has, and for a new one the settings choose. Idempotent; never replaces a later document of the same pipeline.
+        has, and for a new one the settings choose. Idempotent; replaces a document only by a later one.
         Raises HasEntity, NameCollision, InvalidPipelineConfig, InvalidSchedule, RuntimeNotFound, OrchestratorError.
         """
         planned = self.plan(document, enabled=enabled, runtime=runtime)
@@ -179,16 +179,17 @@ def _wanted(stored: Deployment | None, enabled: bool | None) -> bool:
 def _standing(stored: Deployment | None, document: Document, enabled: bool, runtime: str | None) -> Standing:
     if stored is None:
         return Standing.NEW
-    if _changed_at(stored.document) > _changed_at(document):
-        return Standing.OUTDATED
-    same = _without_enabled(stored.document) == _without_enabled(document)
-    kept = stored.enabled is enabled and stored.runtime == runtime
-    return Standing.UNCHANGED if same and kept else Standing.CHANGED
+    if _without_enabled(stored.document) == _without_enabled(document):
+        kept = stored.enabled is enabled and stored.runtime == runtime
+        return Standing.UNCHANGED if kept else Standing.CHANGED
+    known, offered = _changed_at(stored.document), _changed_at(document)
+    # Of the same age: a server deploys again without a change, too, such as when its bot has a new token.
+    return Standing.OUTDATED if known and offered and known >= offered else Standing.CHANGED
 
 
-def _changed_at(document: Document) -> float:
+def _changed_at(document: Document) -> float | None:
     moment = document.get("updatedAt")
-    return moment if isinstance(moment, int | float) and not isinstance(moment, bool) else 0.0
+    return moment if isinstance(moment, int | float) and not isinstance(moment, bool) else None
 
 
 def _without_enabled(document: Document) -> str:

@@ -72,24 +72,39 @@ def test_a_runtime_that_was_chosen_stays_until_another_is(world: World) -> None:
     payload = a_payload()
     assert take_over(world, payload, runtime="main").json()["standing"] == "new"
     assert take_over(world, payload).json()["standing"] == "unchanged"
-    take_over(world, {**payload, "loggerLevel": "DEBUG"})
+    later = {**payload, "loggerLevel": "DEBUG", "updatedAt": payload["updatedAt"] + 1}
+    assert take_over(world, later).json()["standing"] == "changed"
     stored = world.stores.deployments.get(payload["id"])
     assert stored is not None
-    assert stored.runtime == "main"
+    assert (stored.runtime, stored.document["loggerLevel"]) == ("main", "DEBUG")
     unknown = take_over(world, a_payload(), runtime="nosuch")
     assert unknown.status_code == 404
     assert "nosuch" in unknown.json()["message"]
 
 
-def test_what_openmetadata_deployed_later_is_not_replaced_but_can_be_enabled(world: World) -> None:
-    later = a_payload(updatedAt=1_700_000_000_001)
-    take_over(world, later)
-    earlier = {**later, "updatedAt": 1_700_000_000_000, "loggerLevel": "DEBUG"}
-    answer = take_over(world, earlier, enabled=True).json()
+@pytest.mark.parametrize("earlier_ms", [0, 1])
+def test_what_openmetadata_deployed_since_is_not_replaced_but_can_be_enabled(world: World, earlier_ms: int) -> None:
+    deployed = a_payload()
+    world.client.deploy_pipeline({**deployed, "enabled": False})
+    # A bot's new token is no change of the pipeline.
+    connection = {**deployed["openMetadataServerConnection"], "securityConfig": {"jwtToken": "eyJ-rotated-away"}}
+    file = {
+        **deployed,
+        "updatedAt": deployed["updatedAt"] - earlier_ms,
+        "openMetadataServerConnection": connection,
+    }
+    answer = take_over(world, file, enabled=True).json()
     assert (answer["standing"], answer["enabled"]) == ("outdated", True)
-    stored = world.stores.deployments.get(later["id"])
+    stored = world.stores.deployments.get(deployed["id"])
     assert stored is not None
-    assert (stored.document.get("loggerLevel"), stored.enabled) == (None, True)
+    assert stored.enabled is True
+    assert stored.document["openMetadataServerConnection"] == deployed["openMetadataServerConnection"]
+
+
+def test_a_document_without_an_age_replaces_what_is_deployed(world: World) -> None:
+    payload = a_payload(updatedAt=None)
+    take_over(world, payload)
+    assert take_over(world, {**payload, "loggerLevel": "DEBUG"}).json()["standing"] == "changed"
 
 
 def test_a_dry_run_says_the_same_and_changes_nothing(world: World) -> None:

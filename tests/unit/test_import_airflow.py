@@ -48,7 +48,7 @@ class FakeDeployments:
         self.bodies.append(body)
         pipeline = body["pipeline"]
         if str(pipeline["name"]) in self.refused:
-            return httpx.Response(400, json={"code": 400, "message": "Missing parameter 'service'"})
+            return httpx.Response(400, json={"code": 400, "message": "Missing parameter 'service'\nand more"})
         key = str(pipeline["id"])
         known = self.known.get(key)
         enabled = body["enabled"] if body["enabled"] is not None else bool(known and known["enabled"])
@@ -124,7 +124,7 @@ def test_a_difference_that_many_share_is_told_once(tmp_path: Path) -> None:
     for number in range(5):
         write(tmp_path, f"n{number}", {"workflowTimeout": 60})
     output = call(FakeDeployments(), "--configs", str(tmp_path)).output
-    assert output.count("60 seconds") == 1
+    assert (output.count("60 seconds"), output.count("a note")) == (1, 1)
     assert "(mysql.n0, mysql.n1, mysql.n2 and 2 more)" in output
 
 
@@ -142,7 +142,7 @@ def test_one_bad_file_stops_nothing_and_is_named(tmp_path: Path) -> None:
     result = call(server, "--configs", str(tmp_path))
     assert result.exit_code == ExitCode.FAILED
     assert "1 imported, 1 refused, 6 no pipelines." in result.output
-    assert "Missing parameter 'service' (mysql.odd)" in result.output
+    assert "Missing parameter 'service'; and more (mysql.odd)" in result.output
     assert "broken.json: it is not JSON: line 1" in result.output
     assert "list.json: it holds a list" in result.output
     assert "half.json: it cannot be kept: it holds half of a surrogate pair." in result.output
