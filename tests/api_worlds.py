@@ -18,12 +18,15 @@ from litestar.testing import TestClient
 from minisched.api.dependencies import ApiDependencies
 from minisched.api.server import create_api
 from minisched.clients.local import LocalClient, new_run
+from minisched.clients.moving import Mover
+from minisched.clients.places import Places
 from minisched.domain import schedule
 from minisched.domain.pipeline import Document
 from minisched.operations.use_cases import UseCases, use_cases
 from minisched.ports import ClientResponse, EntityRef, PipelineServiceClient
 from minisched.scheduler import Backfill, RunOf
 from minisched.store import migrations
+from minisched.store.placements import SqlPlacementStore
 from minisched.store.received_logs import FileReceivedLogs
 from minisched.store.schedules import SqlScheduleStore
 from minisched.store.tick_history import SqlTickHistory
@@ -176,6 +179,8 @@ def _world(stores: Stores, received: FileReceivedLogs, *, scripted: bool, settin
     assert stores.database is not None
     assert stores.box is not None
     schedules = SqlScheduleStore(stores.database, stores.box)
+    placements = SqlPlacementStore(stores.database, stores.box)
+    places = Places({"local": client}, default="local", rules=(), placements=placements, deployments=stores.deployments)
     cases = use_cases(
         pipelines=stores.pipelines,
         statuses=stores.statuses,
@@ -190,6 +195,8 @@ def _world(stores: Stores, received: FileReceivedLogs, *, scripted: bool, settin
         received_logs=received,
         executor=executor,
         client=client,
+        mover=Mover(places, stores.clock),
+        placements=placements,
         directory=entities,
         clock=stores.clock,
         validate_schedule=schedule.validate,

@@ -29,6 +29,7 @@ from minisched.ports.kept import (
     PipelineQuery,
     PipelineStatusStore,
     PipelineStore,
+    PlacementStore,
     RunQuery,
     RunStore,
     ScheduleStore,
@@ -37,7 +38,14 @@ from minisched.ports.kept import (
     Watches,
 )
 from minisched.ports.openmetadata import EntityDirectory, EntityRef, StatusReporter
-from minisched.ports.orchestrator import ClientResponse, LogPage, PipelineServiceClient, RunOptions
+from minisched.ports.orchestrator import (
+    ClientResponse,
+    LogPage,
+    Moved,
+    PipelineMover,
+    PipelineServiceClient,
+    RunOptions,
+)
 
 __all__ = [
     "Absence",
@@ -53,14 +61,17 @@ __all__ = [
     "Executor",
     "Judge",
     "LogPage",
+    "Moved",
     "Outbox",
     "OutboxEntry",
     "PipelineJudge",
+    "PipelineMover",
     "PipelinePage",
     "PipelineQuery",
     "PipelineServiceClient",
     "PipelineStatusStore",
     "PipelineStore",
+    "PlacementStore",
     "ReceivedLogs",
     "RunLogs",
     "RunOptions",

@@ -34,6 +34,7 @@ _MEANING: dict[str, type[MinischedError]] = {
     "uq_pipelines_fqn_hash": EntityExists,
     "uq_documents_kind_sort_key": EntityExists,
     "uq_deployments_clean_name_hash": NameCollision,
+    "uq_placements_clean_name_hash": NameCollision,
     "pk_runs": DuplicateRun,
     "uq_runs_pipeline_id_scheduled_for_ms": DuplicateRun,
     "uq_runs_idempotency_hash": DuplicateRun,
