@@ -90,6 +90,7 @@ def providers(dependencies: ApiDependencies) -> dict[str, Provide]:
         "runs": _always(cases.runs),
         "instants": _always(cases.instants),
         "simulations": _always(cases.simulations),
+        "moves": _always(cases.moves),
         "outbox": _always(dependencies.outbox),
         "deployments": _always(dependencies.deployments),
         "runtimes": _always(dependencies.runtimes),

@@ -28,7 +28,10 @@ from minisched.api.own_answers import (
     AliveAnswer,
     BackfillAnswer,
     DeploymentsAnswer,
+    MoveAnswer,
     OutboxAnswer,
+    PlacementAnswer,
+    PlacementsAnswer,
     PreviewAnswer,
     QueueAnswer,
     ReadyAnswer,
@@ -90,6 +93,16 @@ _RUN: dict[str, Any] = {
     "requestedBy": "admin",
     "enqueuedAt": _AT_MS,
 }
+_PLACEMENT: dict[str, Any] = {
+    "id": _ID,
+    "name": "mysql_metadata",
+    "fullyQualifiedName": "mysql.mysql_metadata",
+    "pipelineType": "metadata",
+    "service": "mysql",
+    "client": "airflow",
+    "since": _AT_MS,
+    "cameFrom": "local",
+}
 _CHANGES: dict[str, Any] = {"fieldsAdded": [], "fieldsUpdated": [], "fieldsDeleted": [], "previousVersion": 0.1}
 
 EXAMPLES: dict[type[BaseModel], Any] = {
@@ -150,6 +163,16 @@ EXAMPLES: dict[type[BaseModel], Any] = {
                 "leftOut": [],
             }
         ]
+    },
+    PlacementAnswer: _PLACEMENT,
+    PlacementsAnswer: {"data": [_PLACEMENT]},
+    MoveAnswer: {
+        "pipelineId": _ID,
+        "fullyQualifiedName": "mysql.mysql_metadata",
+        "from": "local",
+        "to": "airflow",
+        "verdict": "moved",
+        "notes": ["Airflow's plugin takes workflowTimeout (3600 s) for days."],
     },
     TicksAnswer: {
         "data": [

@@ -66,6 +66,7 @@ class ScriptedAirflow:
                 self.queued.pop(name, None)
             case "delete":
                 del self.deployed[name]
+                self.enabled.pop(name, None)
         return 200, {"message": "ok"}
 
 
