@@ -7,7 +7,6 @@ pytest -s.
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from collections.abc import Iterator
@@ -22,19 +21,16 @@ import pytest
 from minisched.cli.demo_documents import service
 from minisched.cli.sample_database import create_sample_database
 from tests.acceptance.server_process import PIPELINES, ServerProcess, pipeline_request, server_process
+from tests.contract.real_airflow import PASSWORD, REAL_URL, USERNAME, silent_database
 from tests.waiting import wait_until
 
-URL = os.environ.get("MINISCHED_TEST_AIRFLOW")
-ACCOUNT = (
-    os.environ.get("MINISCHED_TEST_AIRFLOW_USERNAME", "admin"),
-    os.environ.get("MINISCHED_TEST_AIRFLOW_PASSWORD", "admin"),
-)
+ACCOUNT = (USERNAME, PASSWORD)
 
 # How long a connection has to be held to belong to a run that waits.
 HELD_S = 3.0
 
 pytestmark = [
-    pytest.mark.skipif(not URL, reason="MINISCHED_TEST_AIRFLOW names no Airflow"),
+    pytest.mark.skipif(not REAL_URL, reason="MINISCHED_TEST_AIRFLOW names no Airflow"),
     pytest.mark.timeout(900),
 ]
 
@@ -70,7 +66,7 @@ class Airflow:
 
     def plugin(self, pipeline: dict[str, Any]) -> httpx.Response:
         """What Airflow itself says of the pipeline's runs."""
-        url = f"{URL}/pluginsv2/api/v2/openmetadata/status"
+        url = f"{REAL_URL}/pluginsv2/api/v2/openmetadata/status"
         return httpx.get(url, params={"dag_id": pipeline["name"]}, auth=ACCOUNT, timeout=60, trust_env=False)
 
     def knows(self, pipeline: dict[str, Any]) -> bool:
@@ -89,7 +85,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
     directory = tmp_path_factory.mktemp("airflow")
     settings = {
         "CLIENT": "airflow",
-        "AIRFLOW__URL": str(URL),
+        "AIRFLOW__URL": str(REAL_URL),
         "AIRFLOW__USERNAME": ACCOUNT[0],
         "AIRFLOW__PASSWORD": ACCOUNT[1],
     }
@@ -162,17 +158,6 @@ def test_runs_that_wait_are_listed_and_killed_and_keys_mean_one_run(airflow: Air
     assert nothing.status_code == 400
     assert "no running or pending runs" in nothing.json()["message"]
     assert airflow.server.http.delete(f"{PIPELINES}/{pipeline['id']}?hardDelete=true", timeout=200).status_code == 200
-
-
-def silent_database(port: int) -> dict[str, Any]:
-    """The service of a MySQL that takes connections and never says a word."""
-    connection = {"type": "Mysql", "username": "u", "authType": {"password": "p"}, "hostPort": f"127.0.0.1:{port}"}
-    return {
-        "id": str(uuid4()),
-        "name": f"silent_{uuid4().hex[:8]}",
-        "serviceType": "Mysql",
-        "connection": {"config": connection},
-    }
 
 
 def held_connection(source: socket.socket) -> socket.socket:

@@ -48,6 +48,11 @@ class Orchestrator:
     `ends_single_runs`: its kill has no run id, so ending one run is refused, and not done to all.
     `narrows_runs`: the plugin does not read an override of the source's config, so a run with one is refused.
     `has_runtimes`: whoever is behind it has one ingestion package, so naming a runtime is refused.
+
+    What a real Airflow does in its own way: `refuses_all`: its plugin takes some schedules that make no sense, says of
+    most refusals that something went wrong, and has overwritten the old deployment by then. `runs_disabled`: a run of a
+    paused DAG waits until it is enabled. `killed_state` is what it makes of killed runs, `log_says` what is in every
+    log, `automation_says` what is said of one that cannot run, `patience_s` how long its runs may take.
     """
 
     client: PipelineServiceClient
@@ -56,6 +61,12 @@ class Orchestrator:
     ends_single_runs: bool = True
     narrows_runs: bool = True
     has_runtimes: bool = True
+    refuses_all: bool = True
+    runs_disabled: bool = True
+    killed_state: str = "stopped"
+    log_says: str = "executing at"
+    automation_says: str = "no automations here"
+    patience_s: float = 30
 
     def refusal(self, error: type[Exception]) -> type[Exception]:
         return error if self.tells_refusals_apart else InvalidPipelineConfig

@@ -409,6 +409,15 @@ def test_a_trigger_that_fails_without_words_is_explained_by_the_runs() -> None:
         client.run_pipeline(PipelineRef("p"), RunOptions())
 
 
+def test_two_runs_of_one_second_are_triggered_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("minisched.clients.airflow.client._SECOND_S", 0)
+    answers = {"trigger": [(500, HIDDEN), (200, {"message": "triggered"})], "status": (200, [a_row("another")])}
+    with plugin(answers) as (client, server):
+        run_id = client.run_pipeline(PipelineRef("p"), RunOptions()).run_id
+        asked = [httpx.URL(one.path).params["run_id"] for one in server.asked if "/trigger" in one.path]
+        assert asked == [run_id, run_id]
+
+
 class EmptyRuns:
     """An Airflow that makes its first runs without a task."""
 

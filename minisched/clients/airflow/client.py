@@ -138,10 +138,13 @@ class AirflowClient:
             body["conf"] = {"appConfigOverride": options.app_config_override}
         answer = self._plugin.post("trigger", body, run_id=run_id)
         if not answer.ok:
-            run_id = self._look_for_run(pipeline, run_id, options, answer)
-        elif self._is_empty(pipeline):
-            run_id = self._run_again(pipeline, run_id, body)
-        return ClientResponse(200, answer.text if answer.ok else None, self.platform, self.version, run_id)
+            if (known := self._look_for_run(pipeline, run_id, options, answer)) is not None:
+                return ClientResponse(200, None, self.platform, self.version, known)
+            # It has no two runs of one second.
+            answer = self._trigger_later(pipeline, run_id, body)
+        if self._is_empty(pipeline):
+            run_id = self._run_in_place_of(run_id, pipeline, body)
+        return ClientResponse(200, answer.text, self.platform, self.version, run_id)
 
     def delete_pipeline(self, pipeline: PipelineRef) -> ClientResponse:
         """The plugin's delete leaves processes alone, and fails when anything of the pipeline is missing."""
@@ -269,35 +272,40 @@ class AirflowClient:
             return answer.status == HTTPStatus.NOT_FOUND and _NO_TASK in (answer.error or "")
         return False
 
-    def _run_again(self, pipeline: PipelineRef, run_id: str, body: Document) -> str:
-        """The id of the run that took the place of an empty one, when the second of the trigger is over."""
-        pause = threading.Event()
+    def _trigger_later(self, pipeline: PipelineRef, run_id: str, body: Document) -> Answer:
+        """As before, in another second."""
+        threading.Event().wait(_SECOND_S)
+        return self._done(self._plugin.post("trigger", body, run_id=run_id), f"trigger {pipeline.name!r}")
+
+    def _run_in_place_of(self, run_id: str, pipeline: PipelineRef, body: Document) -> str:
+        """The id of the run that was triggered because this one is empty."""
         for _ in range(_EMPTY_RUNS):
             _log.warning("airflow.empty_run", pipeline=pipeline.name, run_id=run_id)
-            pause.wait(_SECOND_S)
             run_id = _in_place_of(run_id)
-            self._done(self._plugin.post("trigger", body, run_id=run_id), f"trigger {pipeline.name!r}")
+            self._trigger_later(pipeline, run_id, body)
             if not self._is_empty(pipeline):
                 return run_id
         raise OrchestratorUnavailable(
             f"Airflow takes runs of {pipeline.name} for done that have no task.", hint="Trigger it again in a moment."
         )
 
-    def _look_for_run(self, pipeline: PipelineRef, run_id: str, options: RunOptions, answer: Answer) -> str:
-        """The id of the run that is there all the same, if the caller's key means it; otherwise raises what is wrong.
+    def _look_for_run(self, pipeline: PipelineRef, run_id: str, options: RunOptions, answer: Answer) -> str | None:
+        """The id of the run that is there all the same, if the caller's key means it; None when nothing explains why
+        the trigger failed.
 
-        For a pipeline that is not known and for a run that exists the plugin has one answer, 500 without words.
+        For a pipeline that is not known, for a run that exists, and for one that began in the same second, the plugin
+        has one answer, 500 without words.
         """
         if not answer.is_the_plugins:
             raise refusal(answer, self._server, f"trigger {pipeline.name!r}")
         known = {status["runId"] for status in self._statuses(pipeline)}
-        if run_id in known:
-            if options.idempotency_key and not options.run_id:
-                while _in_place_of(run_id) in known:
-                    run_id = _in_place_of(run_id)
-                return run_id
+        if run_id not in known:
+            return None
+        if options.run_id or not options.idempotency_key:
             raise DuplicateRun(f"Pipeline {pipeline.name} has a run {run_id} already")
-        raise refusal(answer, self._server, f"trigger {pipeline.name!r}")
+        while _in_place_of(run_id) in known:
+            run_id = _in_place_of(run_id)
+        return run_id
 
     def _is_known(self, pipeline: PipelineRef) -> bool:
         try:
