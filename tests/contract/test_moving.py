@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from minisched.domain.errors import (
     PipelineNotFound,
     RunsActive,
 )
-from minisched.domain.pipeline import Document
+from minisched.domain.pipeline import Document, PipelineRef
 from minisched.ports import ClientResponse, RunOptions
 from tests.contract.orchestrators import (
     Both,
@@ -131,6 +133,54 @@ def test_active_runs_are_left_in_peace_unless_by_force(world: World, place: Clie
     mover.check(ref(pipeline), OTHER[place], force=True)
     assert mover.move(ref(pipeline), OTHER[place], force=True).unfinished is None
     assert world.fires(pipeline) == {place: None, OTHER[place]: True}
+
+
+def test_a_run_that_its_schedule_began_meanwhile_is_left_in_peace(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline, client = world.deployed(), world.near.client
+    world.both.behave(pipeline["id"], "hang")
+    toggle = client.toggle_ingestion
+
+    def late(ref_: PipelineRef, *, enabled: bool) -> ClientResponse:
+        if not enabled:
+            client.run_pipeline(ref_, RunOptions())
+        return toggle(ref_, enabled=enabled)
+
+    monkeypatch.setattr(client, "toggle_ingestion", late)
+    with pytest.raises(RunsActive):
+        world.both.mover.move(ref(pipeline), "airflow")
+    assert world.fires(pipeline) == {"local": True, "airflow": None}
+    [status] = client.get_pipeline_status(ref(pipeline), only_queued=False)
+    assert status["pipelineState"] in ("queued", "running")
+
+
+def test_a_trigger_waits_for_the_move_and_runs_where_the_pipeline_is_then(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline, deploy = world.deployed(), world.airflow.client.deploy_pipeline
+    arrived, go_on, done = threading.Event(), threading.Event(), threading.Event()
+
+    def slow(document: Document, **options: Any) -> ClientResponse:
+        arrived.set()
+        assert go_on.wait(30)
+        return deploy(document, **options)
+
+    def trigger() -> str | None:
+        run_id = world.both.client.run_pipeline(PipelineRef(pipeline["name"]), RunOptions()).run_id
+        done.set()
+        return run_id
+
+    monkeypatch.setattr(world.airflow.client, "deploy_pipeline", slow)
+    with ThreadPoolExecutor(2) as pool:
+        moved = pool.submit(world.both.mover.move, ref(pipeline), "airflow")
+        assert arrived.wait(30)
+        triggered = pool.submit(trigger)
+        assert not done.wait(0.2)
+        go_on.set()
+        assert moved.result(60).unfinished is None
+        run_id = triggered.result(60)
+    wait_until(lambda: state_of(world.far.client, pipeline, run_id) == "success", timeout_s=30)
 
 
 def test_what_nobody_has_cannot_be_moved(world: World) -> None:
