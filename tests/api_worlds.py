@@ -18,6 +18,8 @@ from litestar.testing import TestClient
 from minisched.api.dependencies import ApiDependencies
 from minisched.api.server import create_api
 from minisched.clients.local import LocalClient, new_run
+from minisched.clients.moving import Mover
+from minisched.clients.places import Places
 from minisched.domain import schedule
 from minisched.domain.access import Role
 from minisched.domain.pipeline import Document
@@ -30,6 +32,7 @@ from minisched.store import migrations
 from minisched.store.accounts import SqlAccountStore
 from minisched.store.audit import SqlAuditTrail
 from minisched.store.engine import open_database
+from minisched.store.placements import SqlPlacementStore
 from minisched.store.received_logs import FileReceivedLogs
 from minisched.store.schedules import SqlScheduleStore
 from minisched.store.tick_history import SqlTickHistory
@@ -199,6 +202,8 @@ def _world(stores: Stores, received: FileReceivedLogs, *, scripted: bool, settin
     assert stores.database is not None
     assert stores.box is not None
     schedules = SqlScheduleStore(stores.database, stores.box)
+    placements = SqlPlacementStore(stores.database, stores.box)
+    places = Places({"local": client}, default="local", rules=(), placements=placements, deployments=stores.deployments)
     cases = use_cases(
         pipelines=stores.pipelines,
         statuses=stores.statuses,
@@ -213,6 +218,8 @@ def _world(stores: Stores, received: FileReceivedLogs, *, scripted: bool, settin
         received_logs=received,
         executor=executor,
         client=client,
+        mover=Mover(places, stores.clock),
+        placements=placements,
         directory=entities,
         clock=stores.clock,
         validate_schedule=schedule.validate,

@@ -97,6 +97,7 @@ def providers(dependencies: ApiDependencies) -> dict[str, Provide]:
         "instants": _always(cases.instants),
         "simulations": _always(cases.simulations),
         "deployment_cases": _always(cases.deployments),
+        "moves": _always(cases.moves),
         "outbox": _always(dependencies.outbox),
         "deployments": _always(dependencies.deployments),
         "audit_trail": _always(dependencies.audit_trail),

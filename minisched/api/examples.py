@@ -29,7 +29,10 @@ from minisched.api.own_answers import (
     AuditAnswer,
     BackfillAnswer,
     DeploymentsAnswer,
+    MoveAnswer,
     OutboxAnswer,
+    PlacementAnswer,
+    PlacementsAnswer,
     PreviewAnswer,
     QueueAnswer,
     ReadyAnswer,
@@ -91,6 +94,16 @@ _RUN: dict[str, Any] = {
     "attempt": 1,
     "requestedBy": "admin",
     "enqueuedAt": _AT_MS,
+}
+_PLACEMENT: dict[str, Any] = {
+    "id": _ID,
+    "name": "mysql_metadata",
+    "fullyQualifiedName": "mysql.mysql_metadata",
+    "pipelineType": "metadata",
+    "service": "mysql",
+    "client": "airflow",
+    "since": _AT_MS,
+    "cameFrom": "local",
 }
 _CHANGES: dict[str, Any] = {"fieldsAdded": [], "fieldsUpdated": [], "fieldsDeleted": [], "previousVersion": 0.1}
 
@@ -170,6 +183,16 @@ EXAMPLES: dict[type[BaseModel], Any] = {
         ]
     },
     TakenOverAnswer: {"standing": "new", "enabled": False, "notes": []},
+    PlacementAnswer: _PLACEMENT,
+    PlacementsAnswer: {"data": [_PLACEMENT]},
+    MoveAnswer: {
+        "pipelineId": _ID,
+        "fullyQualifiedName": "mysql.mysql_metadata",
+        "from": "local",
+        "to": "airflow",
+        "verdict": "moved",
+        "notes": ["Airflow's plugin takes workflowTimeout (3600 s) for days."],
+    },
     TicksAnswer: {
         "data": [
             {

@@ -13,6 +13,7 @@ from minisched.api.answers import (
     Uuid,
 )
 from minisched.api.schemas import PipelineState
+from minisched.domain.client_rules import ClientName
 
 
 class WaitingAnswer(BaseModel):
@@ -167,6 +168,40 @@ class TakenOverAnswer(BaseModel):
     response: ClientAnswer | None = None
 
 
+class PlacementAnswer(BaseModel):
+    """The orchestrator `client` that a pipeline is in, `since` when it was placed there."""
+
+    id: str
+    name: str
+    fullyQualifiedName: str  # noqa: N815
+    pipelineType: str  # noqa: N815
+    service: str
+    client: ClientName
+    since: Milliseconds
+    cameFrom: ClientName | None = None  # noqa: N815
+    alsoIn: ClientName | None = None  # noqa: N815
+
+
+class PlacementsAnswer(BaseModel):
+    """All of them, by FQN."""
+
+    data: list[PlacementAnswer]
+
+
+class MoveAnswer(BaseModel):
+    """What came of a move, or would. `unfinished` is a move that was done, after which the orchestrator that the
+    pipeline was in has still to forget it."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    pipelineId: str  # noqa: N815
+    fullyQualifiedName: str  # noqa: N815
+    from_: Annotated[ClientName, Field(alias="from")]
+    to: ClientName
+    verdict: Literal["moved", "would_move", "there_already", "unfinished"]
+    notes: list[str]
+
+
 class TickAnswer(BaseModel):
     """What became of an instant, or of `instants` alike ones that follow each other, from `scheduledFor` through
     `through`. `runId` is the run that it fired, or that stands for it."""
@@ -307,6 +342,9 @@ ANSWERS: tuple[type[BaseModel], ...] = (
     RuntimesAnswer,
     DeploymentsAnswer,
     TakenOverAnswer,
+    PlacementAnswer,
+    PlacementsAnswer,
+    MoveAnswer,
     TicksAnswer,
     WhyAnswer,
     PreviewAnswer,

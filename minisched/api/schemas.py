@@ -304,6 +304,16 @@ class BackfillOptions(Body):
     dryRun: bool = False  # noqa: N815
 
 
+class MoveOptions(Body):
+    """Where a pipeline is to go: `to` an orchestrator, or by `undo` to where it came from. By `force` its runs that are
+    not over are ended. With `dryRun` nothing is moved, and what would be refused is."""
+
+    to: Literal["local", "airflow"] | None = None
+    undo: bool = False
+    force: bool = False
+    dryRun: bool = False  # noqa: N815
+
+
 def parse(model: type[ModelT], body: bytes) -> ModelT:
     """The JSON body as a model. Raises InvalidInput naming path and problem, never a value."""
     try:

@@ -19,6 +19,7 @@ from minisched.api.health import health_router
 from minisched.api.ingestion_pipelines import ingestion_pipelines_router
 from minisched.api.instants import SCHEDULED_PATH, schedules_router
 from minisched.api.openapi import SECURITY, SECURITY_SCHEMES, AnswerComponents
+from minisched.api.placements import placements_router
 from minisched.api.representation import PIPELINES_PATH
 from minisched.api.runs import minisched_router
 
@@ -47,6 +48,7 @@ def create_api(dependencies: ApiDependencies, sandbox_routes: Sequence[Controlle
             ingestion_pipelines_router(),
             minisched_router(),
             schedules_router(),
+            placements_router(),
             health_router(),
             *(airflow_plugin_routers(plugin) if plugin else []),
             *sandbox_routes,

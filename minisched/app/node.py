@@ -21,14 +21,15 @@ from minisched.app.accounts import jwt_verifier, make_first_admin
 from minisched.app.airflow import airflow_client
 from minisched.app.catalog import SandboxCatalog, bot_token, configured_connection, own_connection, own_url, secret_box
 from minisched.app.execution import LauncherFactory, catchup_policy, outbox_options, spawn_limits, supervisor_options
+from minisched.app.orchestrators import Orchestrators, orchestrators
 from minisched.app.reloading import reload
 from minisched.app.runtime_choice import RuntimeChoice
 from minisched.app.tenure import Fence, Tenure, tenure
+from minisched.app.unfinished_moves import UnfinishedMoves
 from minisched.clients.airflow import AirflowClient
 from minisched.clients.connection import ConnectionSource
 from minisched.clients.host_address import outgoing_address
 from minisched.clients.local import LocalClient, new_run
-from minisched.clients.noop import NoopClient
 from minisched.clients.openmetadata import OpenMetadataReporter
 from minisched.clients.openmetadata_automations import report_failed_automation
 from minisched.clients.openmetadata_directory import OpenMetadataDirectory
@@ -63,6 +64,7 @@ from minisched.store.deployments import SqlDeploymentStore
 from minisched.store.engine import Database, open_database
 from minisched.store.outbox import SqlOutbox
 from minisched.store.pipelines import SqlPipelineStore
+from minisched.store.placements import SqlPlacementStore
 from minisched.store.received_logs import FileReceivedLogs
 from minisched.store.runs import SqlRunStore
 from minisched.store.schedules import SqlScheduleStore
@@ -134,6 +136,7 @@ class Node:
         self._catalog = SandboxCatalog(settings, url, self._box, self._ingestion_version)
         self._pipelines = SqlPipelineStore(self._database, self._box)
         self._deployments = SqlDeploymentStore(self._database, self._box)
+        self._placements = SqlPlacementStore(self._database, self._box)
         self._runs = SqlRunStore(self._database, self._box, self._clock)
         self._outbox = SqlOutbox(self._database)
         self._directories = RunDirectories(settings.data_dir / "runs")
@@ -175,13 +178,14 @@ class Node:
         """Account for what an earlier server left, then ring and report; traffic comes after this (D4)."""
         make_first_admin(self.settings, Accounts(self._account_store, self._clock))
         self._supervisor.start()
-        if self.settings.client == "airflow":
-            self._leave_schedules_to_airflow()
-        elif self.settings.scheduler.enabled:
+        if self.settings.scheduler.enabled:
             self._scheduler.start()
+        if "airflow" in self._orchestrators.places.in_use():
+            self._work_with_airflow()
         self._sender.start()
         self._retention.start()
-        if after_crash and self.settings.client == "local":
+        self._unfinished_moves.start()
+        if after_crash and self._orchestrators.run_here:
             threading.Thread(target=self._reconcile, name="reconciliation", daemon=True).start()
 
     def _reconcile(self) -> None:
@@ -202,6 +206,7 @@ class Node:
 
     def leave(self) -> None:
         """Another server has taken over: begin nothing more, and let go of whoever follows a log."""
+        self._unfinished_moves.close()
         self._supervisor.drain()
         self._streams_end.set()
 
@@ -237,6 +242,7 @@ class Node:
 
     def close(self) -> None:
         """Stop every thread and give everything back; runs that still go on belong to their guards."""
+        self._unfinished_moves.close()
         self._scheduler.close()
         self._judge.close()
         self._supervisor.close()
@@ -270,23 +276,26 @@ class Node:
     def _wake(self) -> None:
         self._supervisor.wake()
 
-    def _leave_schedules_to_airflow(self) -> None:
-        """Airflow fires schedules by itself; what was deployed on this machine before must not fire here, too."""
-        if left := self._deployments.count():
-            log.warning("schedules.not_fired_here", pipelines=left, reason="client is airflow: deploy them again.")
+    def _work_with_airflow(self) -> None:
+        """Airflow fires schedules of its own; what was deployed on this machine goes on here until it is moved."""
+        if self.settings.client == "airflow" and (here := self._deployments.count()):
+            log.warning("pipelines.still_here", pipelines=here, reason="Move them with: minisched pipeline move")
         threading.Thread(target=self._greet_airflow, name="airflow", daemon=True).start()
 
     def _greet_airflow(self) -> None:
         """Learns its version, and says at once when it cannot be used."""
-        status = self._client.get_service_status()
+        if (airflow := self._orchestrators.airflow) is None:
+            log.warning("airflow.not_named", reason="It has pipelines: set airflow.url and airflow.password.")
+            return
+        status = airflow.get_service_status()
         if status.code == HTTPStatus.OK:
             log.info("airflow.healthy", url=self.settings.airflow.url, version=status.version)
         else:
             log.warning("airflow.not_healthy", reason=status.reason)
 
     def _ingestion_version(self) -> str | None:
-        if isinstance(self._client, AirflowClient):
-            return self._client.version
+        if self.settings.client == "airflow" and self._orchestrators.airflow is not None:
+            return self._orchestrators.airflow.version
         return next((status.version for status in self._supervisor.statuses() if status.version), None)
 
     def _make_scheduler(self) -> Scheduler:
@@ -336,16 +345,25 @@ class Node:
             options=outbox_options(self.settings),
         )
 
-    def _make_client(self) -> PipelineServiceClient:
-        if self.settings.client == "noop":
-            return NoopClient()
-        if self.settings.client == "airflow":
-            return airflow_client(
-                self.settings,
-                complete=self._source.complete,
-                server_version=self._server_versions.asked,
-                pipelines=self._pipelines,
-            )
+    def _make_orchestrators(self) -> Orchestrators:
+        return orchestrators(
+            self.settings,
+            local=self._make_local_client,
+            airflow=self._make_airflow_client,
+            placements=self._placements,
+            deployments=self._deployments,
+            clock=self._clock,
+        )
+
+    def _make_airflow_client(self) -> AirflowClient:
+        return airflow_client(
+            self.settings,
+            complete=self._source.complete,
+            server_version=self._server_versions.asked,
+            pipelines=self._pipelines,
+        )
+
+    def _make_local_client(self) -> LocalClient:
         return LocalClient(
             deployments=self._deployments,
             runs=self._runs,
@@ -387,7 +405,9 @@ class Node:
 
     def _make_api(self) -> Litestar:
         settings = self.settings
-        self._client = self._make_client()
+        self._orchestrators = self._make_orchestrators()
+        self._unfinished_moves = UnfinishedMoves(self._orchestrators.mover)
+        client = self._orchestrators.client
         self._cases = use_cases(
             pipelines=self._pipelines,
             statuses=SqlPipelineStatusStore(self._database, self._box),
@@ -404,7 +424,9 @@ class Node:
             logs=self._directories,
             received_logs=self._received,
             executor=self._supervisor,
-            client=self._client,
+            client=client,
+            mover=self._orchestrators.mover,
+            placements=self._placements,
             directory=self._directory(),
             clock=self._clock,
             validate_schedule=schedules.validate,
@@ -429,7 +451,7 @@ class Node:
             ),
             audit_trail=self._audit_trail,
             version=__version__,
-            airflow_plugin=_airflow_plugin(settings, self._client, self._audit_trail),
+            airflow_plugin=_airflow_plugin(settings, client, self._audit_trail),
             bound_host=settings.server.host,
             public_url=settings.server.public_url,
             stopping=self._streams_end,

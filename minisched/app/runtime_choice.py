@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from minisched.clients.server_versions import ServerVersions
+from minisched.domain.automation import service_type_of
 from minisched.domain.pipeline import Deployment, Document
 from minisched.domain.runtime_rules import Subject, Undecided, first_fitting, rule_of
 from minisched.runtimes import RuntimeCatalog
@@ -67,6 +68,4 @@ def _subject(deployment: Deployment) -> Subject:
 
 
 def _subject_of_automation(workflow: Document) -> Subject:
-    """An automation calls a databaseService Database."""
-    kind = str((workflow.get("request") or {}).get("serviceType") or "")
-    return Subject((str(workflow.get("name") or ""),), f"{kind[:1].lower()}{kind[1:]}Service" if kind else "")
+    return Subject((str(workflow.get("name") or ""),), service_type_of(workflow))

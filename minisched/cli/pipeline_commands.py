@@ -12,12 +12,13 @@ import click
 from minisched.cli import exit_codes
 from minisched.cli.exit_codes import ExitCode, NotHere
 from minisched.cli.invocation import Invocation, json_option, pass_invocation
+from minisched.cli.move_command import move
 from minisched.cli.pipeline_lookup import all_pipelines, find_pipeline, service_reference
 from minisched.cli.printing import console, print_json, state_text, table, when
 from minisched.cli.run_log import follow_log, read_log
 from minisched.cli.run_report import print_end, runs_table
 from minisched.cli.schedule_commands import backfill, next_instants, why
-from minisched.cli.server import PIPELINES, RUNS, Server
+from minisched.cli.server import PIPELINES, PLACEMENTS, RUNS, Server
 from minisched.cli.workflow_file import read_mapping
 from minisched.domain.errors import RunNotFound
 
@@ -264,12 +265,13 @@ def logs(invocation: Invocation, pipeline: str, follow: bool, run_id: str | None
 
 
 def _latest_run(server: Server, name: str) -> str | None:
-    """None when it was run elsewhere, if at all."""
+    """None when it is run elsewhere, if at all."""
     entity = find_pipeline(server, name)
-    runs = _runs_of(server, entity, limit=1)
+    here = not entity.get("deployed") or server.get(f"{PLACEMENTS}/{entity['id']}/placement")["client"] == LOCAL
+    runs = _runs_of(server, entity, limit=1) if here else []
     if runs:
         return str(runs[0]["id"])
-    if server.get(f"{PIPELINES}/status").get("platform") == LOCAL:
+    if here:
         raise RunNotFound(
             f"{entity['fullyQualifiedName']} has not run yet.", hint=f"Run it with `minisched pipeline trigger {name}`."
         )
@@ -319,5 +321,5 @@ def _print_answer(answer: Document | None, text: str, as_json: bool) -> None:
         click.echo(text)
 
 
-for command in (why, next_instants, backfill):
+for command in (move, why, next_instants, backfill):
     pipeline.add_command(command)

@@ -17,6 +17,7 @@ from minisched.domain.errors import InvalidInput, NotFound
 
 PIPELINES = "/api/v1/services/ingestionPipelines"
 RUNS = "/api/v1/minisched/runs"
+PLACEMENTS = "/api/v1/minisched/pipelines"
 QUEUE = "/api/v1/minisched/queue"
 SANDBOX = "/api/v1/minisched/sandbox"
 DEPLOYMENTS = "/api/v1/minisched/deployments"

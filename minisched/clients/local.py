@@ -35,6 +35,7 @@ from minisched.domain.pipeline import (
     clean_name,
     task_id,
 )
+from minisched.domain.placement import name_collision
 from minisched.domain.run import ACTIVE_STATES, DEFAULT_RETRY_DELAY_S, Run, RunKind, RunState, StopRequest
 from minisched.domain.secrets import secret_values
 from minisched.domain.versions import Line, is_version, line_of
@@ -267,11 +268,7 @@ class LocalClient:
             return self._deployments.upsert(deployment)
         except NameCollision:
             other = self._deployments.find(deployment.clean_name)
-            raise NameCollision(
-                f"{deployment.fqn} cannot be deployed: callers name pipelines by workflow id, and its id "
-                f"{deployment.clean_name!r} belongs to {other.fqn if other else 'another pipeline'} already.",
-                hint="Rename one of the two, or delete the other one first.",
-            ) from None
+            raise name_collision(deployment.fqn, deployment.name, other.fqn if other else None) from None
 
     def _manual_run(self, deployment: Deployment, options: RunOptions) -> Run:
         overrides: Document = {}

@@ -68,6 +68,10 @@ class DuplicateRun(Conflict):
     """A run for this pipeline and instant exists already."""
 
 
+class RunsActive(Conflict):
+    """The pipeline has runs that are not over."""
+
+
 class IllegalTransition(Conflict):
     """The run is not in a state from which this can happen."""
 

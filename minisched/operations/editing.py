@@ -21,7 +21,7 @@ from minisched.domain.errors import (
 )
 from minisched.domain.instant import to_ms
 from minisched.domain.pipeline import Document, Pipeline
-from minisched.operations.locks import KeyedLocks
+from minisched.keyed_locks import KeyedLocks
 from minisched.ports import ClientResponse, Clock, PipelineServiceClient, PipelineStore
 
 Include = Literal["non-deleted", "deleted", "all"]

@@ -7,15 +7,18 @@ from collections.abc import Iterator
 from minisched.domain.errors import OrchestratorError, PipelineNotFound, RunNotFound
 from minisched.domain.pipeline import Pipeline
 from minisched.operations.editing import PipelineEditor, is_uuid, not_deployed
-from minisched.ports import LogPage, PipelineServiceClient, RunQuery, RunStore
+from minisched.ports import LogPage, PipelineMover, PipelineServiceClient, RunQuery, RunStore
 
 
 class PipelineLogs:
     """Pages come from the orchestrator, whichever it is."""
 
-    def __init__(self, *, editor: PipelineEditor, client: PipelineServiceClient, runs: RunStore) -> None:
+    def __init__(
+        self, *, editor: PipelineEditor, client: PipelineServiceClient, mover: PipelineMover, runs: RunStore
+    ) -> None:
         self._editor = editor
         self._client = client
+        self._mover = mover
         self._runs = runs
 
     def last_page(self, id_or_fqn: str, after: int | None, *, run_id: str | None = None) -> LogPage:
@@ -57,6 +60,8 @@ class PipelineLogs:
             raise RunNotFound(f"Pipeline {pipeline.fqn} has no run {run_id[:100]}")
 
     def _latest_run(self, pipeline: Pipeline) -> str | None:
-        """Pins the run while its pages are read; None when its runs are not ours."""
+        """Pins the run while its pages are read; None when its runs are not ours, as they may have been."""
+        if self._mover.where(pipeline.ref) != "local":
+            return None
         latest = self._runs.search(RunQuery(pipeline_id=pipeline.id, limit=1))
         return latest[0].id if latest else None

@@ -14,7 +14,7 @@ from minisched.domain import entity
 from minisched.domain.errors import MinischedError, NotFound
 from minisched.domain.pipeline import Deployment, Document, Pipeline
 from minisched.operations.editing import PipelineEditor
-from minisched.ports import DeploymentStore, PipelineQuery, PipelineServiceClient, PipelineStore
+from minisched.ports import DeploymentStore, PipelineMover, PipelineQuery, PipelineServiceClient, PipelineStore
 
 _log = structlog.get_logger(__name__)
 
@@ -23,7 +23,7 @@ _USER = "minisched"
 
 
 class Reconciliation:
-    """For an orchestrator that keeps its deployments in `deployments`."""
+    """For pipelines of this machine, whose deployments are in `deployments`; what others have is left alone."""
 
     def __init__(
         self,
@@ -32,11 +32,13 @@ class Reconciliation:
         pipelines: PipelineStore,
         deployments: DeploymentStore,
         client: PipelineServiceClient,
+        mover: PipelineMover,
     ) -> None:
         self._editor = editor
         self._pipelines = pipelines
         self._deployments = deployments
         self._client = client
+        self._mover = mover
 
     def reconcile(self) -> int:
         """Look at every pipeline; how many were mended. One that cannot be stays as it is. Raises StoreUnavailable."""
@@ -47,11 +49,14 @@ class Reconciliation:
         while True:
             page = self._pipelines.page(query)
             for pipeline in page.pipelines:
-                if _disagree(pipeline, self._deployments.get(pipeline.id)):
+                if self._is_here(pipeline) and _disagree(pipeline, self._deployments.get(pipeline.id)):
                     yield pipeline.id
             if page.after is None:
                 return
             query = PipelineQuery(include="all", limit=_PAGE, after=page.after)
+
+    def _is_here(self, pipeline: Pipeline) -> bool:
+        return self._mover.where(pipeline.ref) == "local"
 
     def _mend(self, pipeline_id: str) -> bool:
         with self._editor.alone(pipeline_id):
@@ -59,7 +64,7 @@ class Reconciliation:
                 stored = self._pipelines.get(pipeline_id)
                 deployment = self._deployments.get(pipeline_id)
                 # Somebody may have changed it since we looked.
-                if not _disagree(stored, deployment):
+                if not (self._is_here(stored) and _disagree(stored, deployment)):
                     return False
                 self._agree(stored, deployment)
             except NotFound:

@@ -9,6 +9,7 @@ from minisched.operations.editing import PipelineEditor
 from minisched.operations.entity_runs import EntityRuns
 from minisched.operations.instants import Instants
 from minisched.operations.lifecycle import Lifecycle
+from minisched.operations.moving import Moves
 from minisched.operations.pipeline_logs import PipelineLogs
 from minisched.operations.pipelines import Pipelines, ValidateSchedule
 from minisched.operations.progress import Progress
@@ -24,9 +25,11 @@ from minisched.ports import (
     DeploymentStore,
     EntityDirectory,
     Executor,
+    PipelineMover,
     PipelineServiceClient,
     PipelineStatusStore,
     PipelineStore,
+    PlacementStore,
     ReceivedLogs,
     RunLogs,
     RunStore,
@@ -50,6 +53,7 @@ class UseCases:
     reconciliation: Reconciliation
     instants: Instants
     simulations: Simulations
+    moves: Moves
 
 
 def use_cases(
@@ -65,6 +69,8 @@ def use_cases(
     received_logs: ReceivedLogs,
     executor: Executor,
     client: PipelineServiceClient,
+    mover: PipelineMover,
+    placements: PlacementStore,
     directory: EntityDirectory,
     clock: Clock,
     validate_schedule: ValidateSchedule,
@@ -91,9 +97,11 @@ def use_cases(
         ),
         entity_runs=EntityRuns(store=pipelines, directory=directory, lifecycle=lifecycle),
         statuses=status_cases,
-        pipeline_logs=PipelineLogs(editor=editor, client=client, runs=runs),
+        pipeline_logs=PipelineLogs(editor=editor, client=client, mover=mover, runs=runs),
         progress=Progress(editor=editor, runs=runs, clock=clock),
-        reconciliation=Reconciliation(editor=editor, pipelines=pipelines, deployments=deployments, client=client),
+        reconciliation=Reconciliation(
+            editor=editor, pipelines=pipelines, deployments=deployments, client=client, mover=mover
+        ),
         streamed_logs=StreamedLogs(
             editor=editor, runs=run_cases, received=received_logs, statuses=statuses, client=client
         ),
@@ -108,4 +116,12 @@ def use_cases(
             clock=clock,
         ),
         simulations=Simulations(deployments=deployments, schedules=schedules, history=history),
+        moves=Moves(
+            editor=editor,
+            pipelines=pipelines,
+            deployments=deployments,
+            placements=placements,
+            mover=mover,
+            clock=clock,
+        ),
     )

@@ -38,6 +38,7 @@ from minisched.ports.kept import (
     PipelineQuery,
     PipelineStatusStore,
     PipelineStore,
+    PlacementStore,
     RunQuery,
     RunStore,
     ScheduleStore,
@@ -46,7 +47,14 @@ from minisched.ports.kept import (
     Watches,
 )
 from minisched.ports.openmetadata import EntityDirectory, EntityRef, StatusReporter
-from minisched.ports.orchestrator import ClientResponse, LogPage, PipelineServiceClient, RunOptions
+from minisched.ports.orchestrator import (
+    ClientResponse,
+    LogPage,
+    Moved,
+    PipelineMover,
+    PipelineServiceClient,
+    RunOptions,
+)
 
 __all__ = [
     "Absence",
@@ -68,14 +76,17 @@ __all__ = [
     "Judge",
     "JwtVerifier",
     "LogPage",
+    "Moved",
     "Outbox",
     "OutboxEntry",
     "PipelineJudge",
+    "PipelineMover",
     "PipelinePage",
     "PipelineQuery",
     "PipelineServiceClient",
     "PipelineStatusStore",
     "PipelineStore",
+    "PlacementStore",
     "ReceivedLogs",
     "RunLogs",
     "RunOptions",

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from minisched.domain.pipeline import Deployment, Document, Pipeline
+from minisched.domain.placement import Placement
 from minisched.domain.queueing import NO_LIMITS, ServiceLimits
 from minisched.domain.run import Outcome, Run, RunState, Spawned, StopRequest
 from minisched.domain.tick import ScheduleVersion, Situation, Tick
@@ -112,6 +113,32 @@ class DeploymentStore(Protocol):
         """All, by FQN."""
 
     def count(self) -> int: ...
+
+
+class PlacementStore(Protocol):
+    """Which orchestrator each pipeline was handed to. Writes are durable when they return; `get` and `find` are quick
+    enough to be asked at every trigger."""
+
+    def get(self, pipeline_id: str) -> Placement | None: ...
+
+    def find(self, clean_name: str) -> Placement | None:
+        """By the id that callers of the plugin dialect use (contract §1.7)."""
+
+    def all(self) -> list[Placement]:
+        """All, by FQN."""
+
+    def put(self, placement: Placement, document: Document | None) -> None:
+        """Insert or replace by id, together with the document that the orchestrator was handed, if it has to be kept.
+        Raises NameCollision when another id uses the same clean name."""
+
+    def update(self, placement: Placement) -> None:
+        """As `put`; the document stays."""
+
+    def document(self, pipeline_id: str) -> Document | None:
+        """What the orchestrator was handed last, when it was kept."""
+
+    def remove(self, pipeline_id: str) -> None:
+        """Absent afterwards."""
 
 
 @dataclass(frozen=True, slots=True)

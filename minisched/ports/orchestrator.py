@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from minisched.domain.client_rules import ClientName
 from minisched.domain.pipeline import Document, PipelineRef
+from minisched.domain.placement import Placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +107,48 @@ class PipelineServiceClient(Protocol):
 
     def request_get_host_ip(self) -> str:
         """The address from which workflows connect to the sources."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Where a pipeline is after a move, and what its new orchestrator does otherwise than asked (`notes`).
+
+    `unfinished` says why the old one may still have it, disabled; that is tried again until it has forgotten it.
+    """
+
+    placement: Placement
+    notes: tuple[str, ...] = ()
+    unfinished: str | None = None
+
+
+class PipelineMover(Protocol):
+    """Moves pipelines between the orchestrators of this node.
+
+    At no time do both fire its schedule; whenever the process dies, the next `settle` leaves it in exactly one of them,
+    enabled as it was.
+    """
+
+    def where(self, pipeline: PipelineRef) -> ClientName:
+        """Where it is, or would be looked for when nobody has deployed it."""
+
+    def placement(self, pipeline: PipelineRef) -> Placement | None:
+        """None when it was deployed nowhere, or before there was a choice."""
+
+    def check(self, pipeline: PipelineRef, to: ClientName, *, force: bool = False) -> None:
+        """Raises what a move would be refused for, and changes nothing: RunsActive unless it is by `force`,
+        OrchestratorRejected when there is no such orchestrator, OrchestratorUnavailable when it is not well."""
+
+    def move(
+        self, pipeline: PipelineRef, to: ClientName, *, document: Document | None = None, force: bool = False
+    ) -> Moved:
+        """Deploy it there as it is deployed now, see that it is known there, place it there, and have it forgotten
+        where it was. Without a `document`, what was deployed last is used. By `force` active runs are ended.
+
+        Raises as `check` and `deploy_pipeline` do, and PipelineNotFound; then it is where it was.
+        """
+
+    def unfinished(self) -> list[Placement]:
+        """Pipelines of which two orchestrators may know."""
+
+    def settle(self, pipeline: PipelineRef) -> None:
+        """End a move that was cut off: forward when it was placed already, else back. Raises OrchestratorError."""

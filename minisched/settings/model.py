@@ -26,6 +26,8 @@ from pydantic import (
     model_validator,
 )
 
+from minisched.domain import client_rules
+from minisched.domain.client_rules import ClientName
 from minisched.domain.errors import InvalidInput
 from minisched.domain.pipeline import PIPELINE_TYPES
 from minisched.domain.runtime_rules import rule_of
@@ -72,6 +74,14 @@ def _http_url(value: str) -> str:
     if parts.username or parts.password:
         raise ValueError("should hold no user and no password")
     return value.rstrip("/")
+
+
+def _client_rule(value: dict[str, str]) -> dict[str, str]:
+    try:
+        client_rules.rule_of(value)
+    except InvalidInput as error:
+        raise ValueError(str(error)) from None
+    return value
 
 
 _Path = Annotated[Path, AfterValidator(absolute)]
@@ -420,7 +430,7 @@ class AirflowPluginSettings(Section):
 
 
 class AirflowSettings(Section):
-    """The Airflow that runs pipelines with client: airflow; it has to have OpenMetadata's plugin."""
+    """The Airflow that client, client_rules or a move hand pipelines to; it has to have OpenMetadata's plugin."""
 
     url: _HttpUrl | None = Field(default=None, description="Where it is, such as https://airflow:8080; null: none.")
     username: str = Field(default="admin", min_length=1, description="User of it who may change DAGs.")
@@ -449,6 +459,11 @@ class AirflowSettings(Section):
         if ":" in value:
             raise ValueError("should hold no colon")
         return value
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is said where it is and how to be let in."""
+        return bool(self.url and self.password)
 
     @model_validator(mode="after")
     def _checks_by_authority(self) -> Self:
@@ -540,9 +555,20 @@ class Settings(Section):
     )
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     secrets: SecretsSettings = Field(default_factory=SecretsSettings)
-    client: Literal["local", "airflow", "noop"] = Field(
+    client: ClientName = Field(
         default="local",
-        description="Orchestrator that runs pipelines: local (this machine), airflow (see there) or noop (none).",
+        description=(
+            "Orchestrator that runs pipelines, where client_rules say nothing else: local (this machine), airflow (see "
+            "there) or noop (none)."
+        ),
+    )
+    client_rules: tuple[Annotated[dict[str, str], AfterValidator(_client_rule)], ...] = Field(
+        default=(),
+        description=(
+            "Which orchestrator gets what, when it is first deployed: a list of which the first that fits decides. "
+            "Each has a client and any of pipelineType, serviceType, service, pipeline and domain (patterns such as "
+            "mysql_*)."
+        ),
     )
     airflow: AirflowSettings = Field(default_factory=AirflowSettings)
     executor: ExecutorSettings = Field(default_factory=ExecutorSettings)
@@ -586,8 +612,13 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _airflow_is_named(self) -> Self:
-        if self.client == "airflow" and not (self.airflow.url and self.airflow.password):
+        if self.airflow.usable:
+            return self
+        if self.client == "airflow":
             raise ValueError("client: airflow needs airflow.url and airflow.password")
+        for number, parts in enumerate(self.client_rules):
+            if parts["client"] == "airflow":
+                raise ValueError(f"client_rules.{number}: client: airflow needs airflow.url and airflow.password")
         return self
 
     @property

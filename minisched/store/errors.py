@@ -37,6 +37,7 @@ _MEANING: dict[str, type[MinischedError]] = {
     "uq_deployments_clean_name_hash": NameCollision,
     "pk_users": Conflict,
     "uq_tokens_user_name_name": Conflict,
+    "uq_placements_clean_name_hash": NameCollision,
     "pk_runs": DuplicateRun,
     "uq_runs_pipeline_id_scheduled_for_ms": DuplicateRun,
     "uq_runs_idempotency_hash": DuplicateRun,

@@ -11,13 +11,22 @@ from sqlalchemy import Column, Connection, bindparam, select, tuple_, update
 from minisched.store.columns import dump, load
 from minisched.store.engine import Database
 from minisched.store.secrets import SecretBox
-from minisched.store.tables import deployments, documents, pipeline_statuses, pipeline_versions, pipelines, runs
+from minisched.store.tables import (
+    deployments,
+    documents,
+    pipeline_statuses,
+    pipeline_versions,
+    pipelines,
+    placements,
+    runs,
+)
 
 _SEALED = (
     pipelines.c.document,
     pipeline_versions.c.document,
     pipeline_statuses.c.document,
     deployments.c.document,
+    placements.c.document,
     runs.c.overrides,
 )
 _SEALED_IN_SANDBOX = (documents.c.document,)

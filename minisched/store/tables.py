@@ -123,6 +123,29 @@ deployments = Table(
     **_MYSQL,
 )
 
+# Which orchestrator each pipeline was handed to, on a node with several; `document` is the one that another one than
+# this machine was handed. No foreign key: an OpenMetadata server may own the pipeline.
+placements = Table(
+    "placements",
+    metadata,
+    Column("pipeline_id", _Id, nullable=False),
+    Column("clean_name_hash", _Hash, nullable=False),
+    Column("client", String(16), nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
+    Column("came_from", String(16)),
+    Column("also_in", String(16)),
+    Column("enabled", Boolean, nullable=False),
+    Column("pipeline_type", String(64), nullable=False),
+    Column("name", _LongText, nullable=False),
+    Column("fqn", _LongText, nullable=False),
+    Column("service_fqn", _LongText, nullable=False),
+    Column("document", _LongText),
+    PrimaryKeyConstraint("pipeline_id"),
+    UniqueConstraint("clean_name_hash"),
+    CheckConstraint("also_in IS NULL OR also_in <> client", name="moves_elsewhere"),
+    **_MYSQL,
+)
+
 runs = Table(
     "runs",
     metadata,

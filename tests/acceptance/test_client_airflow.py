@@ -68,6 +68,7 @@ class ScriptedAirflow:
                 self.queued.pop(name, None)
             case "delete":
                 del self.deployed[name]
+                self.enabled.pop(name, None)
         return 200, {"message": "ok"}
 
 
@@ -217,21 +218,25 @@ def test_what_airflow_would_take_for_one_pipeline_is_refused(server: ServerProce
     assert server.http.post(f"{PIPELINES}/deploy/{second['id']}").status_code == 200
 
 
-def test_schedules_of_this_machine_do_not_fire_beside_those_of_airflow(
+def test_what_was_deployed_on_this_machine_stays_here_until_it_is_moved(
     world: tuple[ServerProcess, ScriptedAirflow], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    directory = tmp_path_factory.mktemp("moved")
-    with server_process(directory, AIRFLOW__URL="http://127.0.0.1:1", AIRFLOW__PASSWORD=PASSWORD) as moved:
-        moved.start(ready=False)
-        moved.wait_until_live()
-        moved.make_service()
-        moved.deployed(schedule="* * * * *")
-        assert moved.terminate() == 0
-        moved.start(ready=False, CLIENT="airflow")
-        moved.wait_until_live()
-        wait_until(lambda: moved.logged("airflow.not_healthy"), timeout_s=30)
-        [said] = moved.logged("schedules.not_fired_here")
+    directory = tmp_path_factory.mktemp("stayed")
+    with server_process(directory, AIRFLOW__URL="http://127.0.0.1:1", AIRFLOW__PASSWORD=PASSWORD) as node:
+        node.start(ready=False)
+        node.wait_until_live()
+        node.make_service()
+        pipeline = node.deployed(schedule="* * * * *")
+        assert node.terminate() == 0
+        node.start(ready=False, CLIENT="airflow")
+        node.wait_until_live()
+        wait_until(lambda: node.logged("airflow.not_healthy"), timeout_s=30)
+        [said] = node.logged("pipelines.still_here")
         assert said["pipelines"] == 1
+        answer = node.http.post(f"{PIPELINES}/deploy/{pipeline['id']}").json()
+        assert answer["platform"] == "local"
+        assert "It stays in this machine" in answer["reason"]
+        wait_until(lambda: [run["kind"] for run in node.runs()] == ["scheduled"], timeout_s=90, every_s=0.2)
 
 
 def test_the_password_is_nowhere(server: ServerProcess, airflow: ScriptedAirflow) -> None:

@@ -7,24 +7,30 @@ pytest -s.
 
 from __future__ import annotations
 
-import os
+import socket
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from minisched.cli.demo_documents import service
 from minisched.cli.sample_database import create_sample_database
 from tests.acceptance.server_process import PIPELINES, ServerProcess, pipeline_request, server_process
+from tests.contract.real_airflow import PASSWORD, REAL_URL, USERNAME, silent_database
 from tests.waiting import wait_until
 
-URL = os.environ.get("MINISCHED_TEST_AIRFLOW")
+ACCOUNT = (USERNAME, PASSWORD)
+
+# How long a connection has to be held to belong to a run that waits.
+HELD_S = 3.0
 
 pytestmark = [
-    pytest.mark.skipif(not URL, reason="MINISCHED_TEST_AIRFLOW names no Airflow"),
+    pytest.mark.skipif(not REAL_URL, reason="MINISCHED_TEST_AIRFLOW names no Airflow"),
     pytest.mark.timeout(900),
 ]
 
@@ -55,6 +61,21 @@ class Airflow:
         fqn = pipeline["fullyQualifiedName"]
         return list(self.server.http.get(f"{PIPELINES}/{fqn}/pipelineStatus?startTs=0").json()["data"])
 
+    def move(self, pipeline: dict[str, Any], body: dict[str, Any]) -> httpx.Response:
+        return self.server.http.post(f"/api/v1/minisched/pipelines/{pipeline['id']}/move", json=body, timeout=400)
+
+    def plugin(self, pipeline: dict[str, Any]) -> httpx.Response:
+        """What Airflow itself says of the pipeline's runs."""
+        url = f"{REAL_URL}/pluginsv2/api/v2/openmetadata/status"
+        return httpx.get(url, params={"dag_id": pipeline["name"]}, auth=ACCOUNT, timeout=60, trust_env=False)
+
+    def knows(self, pipeline: dict[str, Any]) -> bool:
+        return self.plugin(pipeline).status_code == 200
+
+    def state_there(self, pipeline: dict[str, Any], run_id: str) -> str | None:
+        rows = self.plugin(pipeline).json()
+        return next((str(row["pipelineState"]) for row in rows if row["runId"] == run_id), None)
+
     def states(self, pipeline: dict[str, Any]) -> set[str]:
         return {row["pipelineState"] for row in self.rows(pipeline)}
 
@@ -64,9 +85,9 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
     directory = tmp_path_factory.mktemp("airflow")
     settings = {
         "CLIENT": "airflow",
-        "AIRFLOW__URL": str(URL),
-        "AIRFLOW__USERNAME": os.environ.get("MINISCHED_TEST_AIRFLOW_USERNAME", "admin"),
-        "AIRFLOW__PASSWORD": os.environ.get("MINISCHED_TEST_AIRFLOW_PASSWORD", "admin"),
+        "AIRFLOW__URL": str(REAL_URL),
+        "AIRFLOW__USERNAME": ACCOUNT[0],
+        "AIRFLOW__PASSWORD": ACCOUNT[1],
     }
     with server_process(directory, **settings) as server:
         server.start(ready=False)
@@ -136,6 +157,80 @@ def test_runs_that_wait_are_listed_and_killed_and_keys_mean_one_run(airflow: Air
     nothing = airflow.server.http.post(f"{PIPELINES}/kill/{pipeline['id']}", timeout=200)
     assert nothing.status_code == 400
     assert "no running or pending runs" in nothing.json()["message"]
+    assert airflow.server.http.delete(f"{PIPELINES}/{pipeline['id']}?hardDelete=true", timeout=200).status_code == 200
+
+
+def held_connection(source: socket.socket) -> socket.socket:
+    """The first one that lasts: some come only to see whether anybody is there."""
+    while True:
+        connection = source.accept()[0]
+        connection.settimeout(HELD_S)
+        try:
+            said = connection.recv(4096)
+        except TimeoutError:
+            return connection
+        print("a connection that did not last:", said)
+        connection.close()
+
+
+def test_a_run_that_is_running_is_killed(airflow: Airflow) -> None:
+    """The connection to the source ends with the process that holds it, whoever ends that."""
+    with socket.create_server(("127.0.0.1", 0)) as source:
+        source.settimeout(300)
+        service = silent_database(source.getsockname()[1])
+        assert airflow.server.http.put("/api/v1/services/databaseServices", json=service).is_success
+        pipeline = airflow.create(service={"id": service["id"], "type": "databaseService"})
+        airflow.post("deploy", pipeline)
+        started = time.monotonic()
+        run_id = airflow.post("trigger", pipeline)["runId"]
+        with closing(held_connection(source)) as held:
+            timed("trigger to a run that waits for its source", started)
+            assert airflow.states(pipeline) == {"running"}
+            refused = airflow.move(pipeline, {"to": "local"})
+            assert refused.status_code == 409
+            assert "a run that is not over" in refused.json()["message"]
+            started = time.monotonic()
+            airflow.post("kill", pipeline)
+            timed("kill, answered", started)
+            print("in Airflow then:", airflow.state_there(pipeline, run_id))
+            held.settimeout(300)
+            while held.recv(4096):
+                pass
+            timed("kill to the end of the process", started)
+        print("in Airflow then:", airflow.state_there(pipeline, run_id))
+        print("in OpenMetadata then:", airflow.states(pipeline))
+        assert airflow.state_there(pipeline, run_id) == "failed"
+        nothing = airflow.server.http.post(f"{PIPELINES}/kill/{pipeline['id']}", timeout=200)
+        assert "no running or pending runs" in nothing.json()["message"]
+    assert airflow.server.http.delete(f"{PIPELINES}/{pipeline['id']}?hardDelete=true", timeout=200).status_code == 200
+
+
+def test_a_pipeline_moves_between_it_and_this_machine(airflow: Airflow) -> None:
+    pipeline = airflow.create()
+    assert airflow.post("deploy", pipeline)["platform"] == "Airflow"
+    airflow.server.wait_until_warm()
+    for to, platform in (("local", "local"), ("airflow", "Airflow"), ("local", "local")):
+        started = time.monotonic()
+        moved = airflow.move(pipeline, {"to": to})
+        timed(f"move to {to}", started)
+        assert moved.status_code == 200, moved.text
+        assert moved.json()["verdict"] == "moved", moved.text
+        here = [one["id"] for one in airflow.server.http.get("/api/v1/minisched/deployments").json()["data"]]
+        assert (pipeline["id"] in here) is (to == "local")
+        assert airflow.knows(pipeline) is (to == "airflow")
+        triggered = airflow.post("trigger", pipeline)
+        assert triggered["platform"] == platform
+        if to == "local":
+            assert airflow.server.ended(triggered["runId"])["state"] == "success"
+        else:
+            wait_until(
+                lambda run=triggered["runId"]: airflow.state_there(pipeline, run) == "success",  # type: ignore[misc]
+                timeout_s=300,
+                every_s=0.5,
+            )
+    entity = airflow.server.entity(pipeline)
+    assert entity is not None
+    assert (entity["deployed"], entity["enabled"]) == (True, True)
     assert airflow.server.http.delete(f"{PIPELINES}/{pipeline['id']}?hardDelete=true", timeout=200).status_code == 200
 
 

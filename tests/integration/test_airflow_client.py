@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from minisched.clients.airflow import AirflowClient, AirflowServer
@@ -404,6 +405,60 @@ def test_a_trigger_that_fails_without_words_is_explained_by_the_runs() -> None:
     with (
         plugin({"trigger": (500, HIDDEN), "status": (200, [])}) as (client, _),
         pytest.raises(OrchestratorRejected, match="failed to trigger 'p'"),
+    ):
+        client.run_pipeline(PipelineRef("p"), RunOptions())
+
+
+def test_two_runs_of_one_second_are_triggered_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("minisched.clients.airflow.client._SECOND_S", 0)
+    answers = {"trigger": [(500, HIDDEN), (200, {"message": "triggered"})], "status": (200, [a_row("another")])}
+    with plugin(answers) as (client, server):
+        run_id = client.run_pipeline(PipelineRef("p"), RunOptions()).run_id
+        asked = [httpx.URL(one.path).params["run_id"] for one in server.asked if "/trigger" in one.path]
+        assert asked == [run_id, run_id]
+
+
+class EmptyRuns:
+    """An Airflow that makes its first runs without a task."""
+
+    def __init__(self, empty: int) -> None:
+        self.empty = empty
+        self.runs: list[str] = []
+
+    def trigger(self, asked: Asked) -> tuple[int, Any]:
+        run_id = httpx.URL(asked.path).params["run_id"]
+        if run_id in self.runs:
+            return 500, HIDDEN
+        self.runs.append(run_id)
+        return 200, {"message": "triggered"}
+
+    def log(self, _: Asked) -> tuple[int, Any]:
+        if len(self.runs) <= self.empty:
+            return 404, {"error": "Cannot find any task instance for the last DagRun of p."}
+        return 404, {"error": "No logs found"}
+
+    @property
+    def answers(self) -> Answers:
+        rows: Callable[[Asked], tuple[int, Any]] = lambda _: (200, [a_row(run) for run in self.runs])  # noqa: E731
+        return {"trigger": self.trigger, "last_dag_logs": self.log, "status": rows}
+
+
+def test_a_run_without_a_task_is_triggered_again_and_found_by_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("minisched.clients.airflow.client._SECOND_S", 0)
+    airflow = EmptyRuns(empty=2)
+    options = RunOptions(idempotency_key="k")
+    with plugin(airflow.answers) as (client, _):
+        run_id = client.run_pipeline(PipelineRef("p"), options).run_id
+        assert (len(airflow.runs), run_id) == (3, airflow.runs[2])
+        assert client.run_pipeline(PipelineRef("p"), options).run_id == run_id
+        assert len(airflow.runs) == 3
+
+
+def test_runs_that_never_have_a_task_are_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("minisched.clients.airflow.client._SECOND_S", 0)
+    with (
+        plugin(EmptyRuns(empty=99).answers) as (client, _),
+        pytest.raises(OrchestratorUnavailable, match="have no task"),
     ):
         client.run_pipeline(PipelineRef("p"), RunOptions())
 

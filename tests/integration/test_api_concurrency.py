@@ -12,7 +12,7 @@ import pytest
 
 from minisched.domain.errors import EntityExists, VersionConflict
 from minisched.domain.pipeline import Document, Pipeline
-from minisched.operations.locks import KeyedLocks
+from minisched.keyed_locks import KeyedLocks
 from minisched.ports import ClientResponse
 from tests.api_worlds import World, a_world, in_process
 from tests.contract.conftest import api_of

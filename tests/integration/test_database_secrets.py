@@ -13,10 +13,12 @@ from sqlalchemy import select
 
 from minisched.domain.errors import ConfigurationError
 from minisched.domain.pipeline import Document
+from minisched.domain.placement import placement_of
 from minisched.store.deployments import SqlDeploymentStore
 from minisched.store.documents import open_document_store
 from minisched.store.engine import Database, open_database
 from minisched.store.pipelines import SqlPipelineStore
+from minisched.store.placements import SqlPlacementStore
 from minisched.store.rotation import rotate
 from minisched.store.runs import SqlRunStore
 from minisched.store.secrets import SecretBox, key_id, new_key
@@ -56,6 +58,9 @@ def fill(database: Database, box: SecretBox) -> tuple[str, str]:
     pipelines.replace(changed(pipeline, version=0.2), expected=pipeline)
     SqlPipelineStatusStore(database, box).put(pipeline.fqn, {"runId": str(uuid4()), "config": secrets_of_every_shape()})
     SqlDeploymentStore(database, box).upsert(a_deployment(id=pipeline.id, document=pipeline.document))
+    SqlPlacementStore(database, box).put(
+        placement_of(pipeline.document, "airflow", ManualClock().now()), pipeline.document
+    )
     run = SqlRunStore(database, box, ManualClock()).enqueue(a_run(overrides=secrets_of_every_shape()))
     return pipeline.id, run.id
 
@@ -69,6 +74,9 @@ def assert_readable(database: Database, box: SecretBox, pipeline_id: str, run_id
     deployment = SqlDeploymentStore(database, box).get(pipeline_id)
     assert deployment is not None
     assert {**deployment.document, **secrets_of_every_shape()} == deployment.document
+    placed = SqlPlacementStore(database, box).document(pipeline_id)
+    assert placed is not None
+    assert {**placed, **secrets_of_every_shape()} == placed
     assert SqlRunStore(database, box, ManualClock()).get(run_id).overrides == secrets_of_every_shape()
 
 
@@ -92,7 +100,7 @@ def test_rotation_moves_every_secret_to_the_new_key(database: Database) -> None:
     old, new = new_key(), new_key()
     ids = fill(database, SecretBox([old]))
     rows = rotate(database, SecretBox([new, old]))
-    assert rows == 5
+    assert rows == 6
     only_new = SecretBox([new])
     assert_readable(database, only_new, *ids)
     assert key_id(old) not in everything(database)

@@ -243,8 +243,8 @@ def test_a_followed_run_as_json_keeps_the_log_out_of_stdout() -> None:
 
 
 def test_the_log_of_a_pipeline_that_never_ran_ends_in_3() -> None:
-    here = {"code": 200, "platform": "local"}
-    answers = {f"GET {PIPELINES}/{ID}": _entity(), f"GET {RUNS}": {"data": []}, f"GET {PIPELINES}/status": here}
+    placement = {f"GET /api/v1/minisched/pipelines/{ID}/placement": {"client": "local"}}
+    answers = {f"GET {PIPELINES}/{ID}": _entity(), f"GET {RUNS}": {"data": []}} | placement
     result = _call(FakeServer(answers), "pipeline", "logs", ID)
     assert result.exit_code == ExitCode.NOT_FOUND
     assert "has not run yet" in result.output

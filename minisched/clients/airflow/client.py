@@ -41,6 +41,10 @@ _log = structlog.get_logger(__name__)
 # What a key and a pipeline's name make together is the id of the one run that they stand for.
 _KEYS = UUID("0b9e2f5c-8a57-4a35-9a0c-5d0f6f2f4b1e")
 _PARSE_POLL_S = 0.5
+# What the plugin says of the log of a run that has no task, and how often that may be so in a row.
+_NO_TASK = "Cannot find any task instance"
+_EMPTY_RUNS = 3
+_SECOND_S = 1.0
 
 
 class AirflowClient:
@@ -51,7 +55,8 @@ class AirflowClient:
     Airflow would overwrite it. A `host_ip` is told as it is, without asking Airflow.
 
     Airflow knows pipelines by name only, lets only whole runs of a pipeline be ended together, and keeps its answer to
-    a kill shorter than the death of a process. Runs get ids of ours, but report to OpenMetadata under others.
+    a kill shorter than the death of a process. Runs get ids of ours, but report to OpenMetadata under others. Some runs
+    it makes without a task and takes for a success: they are triggered again (see `_is_empty`).
     """
 
     platform = "Airflow"
@@ -133,8 +138,13 @@ class AirflowClient:
             body["conf"] = {"appConfigOverride": options.app_config_override}
         answer = self._plugin.post("trigger", body, run_id=run_id)
         if not answer.ok:
-            self._look_for_run(pipeline, run_id, options, answer)
-        return ClientResponse(200, answer.text if answer.ok else None, self.platform, self.version, run_id)
+            if (known := self._look_for_run(pipeline, run_id, options, answer)) is not None:
+                return ClientResponse(200, None, self.platform, self.version, known)
+            # It has no two runs of one second.
+            answer = self._trigger_later(pipeline, run_id, body)
+        if self._is_empty(pipeline):
+            run_id = self._run_in_place_of(run_id, pipeline, body)
+        return ClientResponse(200, answer.text, self.platform, self.version, run_id)
 
     def delete_pipeline(self, pipeline: PipelineRef) -> ClientResponse:
         """The plugin's delete leaves processes alone, and fails when anything of the pipeline is missing."""
@@ -254,18 +264,48 @@ class AirflowClient:
         except OrchestratorError as error:
             _log.warning("airflow.not_swept", pipeline=pipeline.name, error=str(error))
 
-    def _look_for_run(self, pipeline: PipelineRef, run_id: str, options: RunOptions, answer: Answer) -> None:
-        """Returns when the run is there all the same and the caller's key means it; otherwise raises what is wrong.
+    def _is_empty(self, pipeline: PipelineRef) -> bool:
+        """On Airflow 3 a DAG of the plugin begins when its file was parsed last, and a run at the full second before
+        its trigger. A run that so begins before its DAG has no task, and Airflow calls it a success."""
+        with suppress(OrchestratorError):
+            answer = self._plugin.ask("last_dag_logs", dag_id=pipeline.name, task_id="ingestion_task")
+            return answer.status == HTTPStatus.NOT_FOUND and _NO_TASK in (answer.error or "")
+        return False
 
-        For a pipeline that is not known and for a run that exists the plugin has one answer, 500 without words.
+    def _trigger_later(self, pipeline: PipelineRef, run_id: str, body: Document) -> Answer:
+        """As before, in another second."""
+        threading.Event().wait(_SECOND_S)
+        return self._done(self._plugin.post("trigger", body, run_id=run_id), f"trigger {pipeline.name!r}")
+
+    def _run_in_place_of(self, run_id: str, pipeline: PipelineRef, body: Document) -> str:
+        """The id of the run that was triggered because this one is empty."""
+        for _ in range(_EMPTY_RUNS):
+            _log.warning("airflow.empty_run", pipeline=pipeline.name, run_id=run_id)
+            run_id = _in_place_of(run_id)
+            self._trigger_later(pipeline, run_id, body)
+            if not self._is_empty(pipeline):
+                return run_id
+        raise OrchestratorUnavailable(
+            f"Airflow takes runs of {pipeline.name} for done that have no task.", hint="Trigger it again in a moment."
+        )
+
+    def _look_for_run(self, pipeline: PipelineRef, run_id: str, options: RunOptions, answer: Answer) -> str | None:
+        """The id of the run that is there all the same, if the caller's key means it; None when nothing explains why
+        the trigger failed.
+
+        For a pipeline that is not known, for a run that exists, and for one that began in the same second, the plugin
+        has one answer, 500 without words.
         """
         if not answer.is_the_plugins:
             raise refusal(answer, self._server, f"trigger {pipeline.name!r}")
-        if any(status["runId"] == run_id for status in self._statuses(pipeline)):
-            if options.idempotency_key and not options.run_id:
-                return
+        known = {status["runId"] for status in self._statuses(pipeline)}
+        if run_id not in known:
+            return None
+        if options.run_id or not options.idempotency_key:
             raise DuplicateRun(f"Pipeline {pipeline.name} has a run {run_id} already")
-        raise refusal(answer, self._server, f"trigger {pipeline.name!r}")
+        while _in_place_of(run_id) in known:
+            run_id = _in_place_of(run_id)
+        return run_id
 
     def _is_known(self, pipeline: PipelineRef) -> bool:
         try:
@@ -324,6 +364,11 @@ def _run_id(pipeline: PipelineRef, options: RunOptions) -> str:
     if options.idempotency_key:
         return str(uuid5(_KEYS, f"{clean_name(pipeline.name)}:{options.idempotency_key}"))
     return str(uuid4())
+
+
+def _in_place_of(run_id: str) -> str:
+    """The id of the run that is triggered because this one is empty: a repeated trigger finds it by that."""
+    return str(uuid5(_KEYS, run_id))
 
 
 def _names_nothing(answer: Answer) -> bool:

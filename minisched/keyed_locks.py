@@ -1,4 +1,4 @@
-"""One change of a pipeline at a time: what is deployed and what is stored must not be interleaved."""
+"""One change of a pipeline at a time: what is done to it in several places must not be interleaved."""
 
 from __future__ import annotations
 
