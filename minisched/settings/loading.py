@@ -17,8 +17,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from minisched.domain.errors import ConfigurationError
-from minisched.settings.model import Settings, default_data_dir
+from minisched.settings.model import Settings
 from minisched.settings.tree import ENV_NESTING, ENV_PREFIX, Leaf, leaves
+from minisched.settings.values import default_data_dir
 from minisched.settings.yaml_file import ParsedFile, parse_yaml
 
 CONFIG_VARIABLE = "MINISCHED_CONFIG"
