@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
 import structlog
 from litestar import Litestar
 
-from minisched import __version__, failpoints
+from minisched import __version__
 from minisched.api.airflow_plugin import AirflowPlugin
 from minisched.api.dependencies import ApiDependencies
 from minisched.api.server import create_api
 from minisched.app.accounts import jwt_verifier, make_first_admin
 from minisched.app.airflow import airflow_client
-from minisched.app.catalog import SandboxCatalog, bot_token, configured_connection, own_connection, own_url, secret_box
+from minisched.app.catalog import SandboxCatalog, bot_token, configured_connection, own_connection, secret_box
 from minisched.app.execution import LauncherFactory, catchup_policy, outbox_options, spawn_limits, supervisor_options
 from minisched.app.orchestrators import Orchestrators, orchestrators
-from minisched.app.reloading import reload
 from minisched.app.runtime_choice import RuntimeChoice
-from minisched.app.tenure import Fence, Tenure, tenure
+from minisched.app.tenure import Fence
 from minisched.app.unfinished_moves import UnfinishedMoves
 from minisched.clients.airflow import AirflowClient
 from minisched.clients.connection import ConnectionSource
@@ -49,14 +47,13 @@ from minisched.executor.retention import Retention
 from minisched.executor.run_directory import RunDirectories
 from minisched.executor.supervisor import Supervisor
 from minisched.executor.validation import ValidatingChildren
-from minisched.observability import configure_logging, remember_secrets
+from minisched.observability import configure_logging
 from minisched.operations.accounts import Accounts
 from minisched.operations.authentication import Authentication
 from minisched.operations.use_cases import use_cases
 from minisched.ports import AuditTrail, EntityDirectory, PipelineServiceClient, RunQuery
 from minisched.scheduler import Backfill, Scheduler
-from minisched.serving import ServingOptions, Signals, check_certificate, serve_until_stopped
-from minisched.settings import Settings, prepare_data_dir
+from minisched.settings import Settings
 from minisched.store import migrations
 from minisched.store.accounts import SqlAccountStore
 from minisched.store.audit import SqlAuditTrail
@@ -77,46 +74,6 @@ log = structlog.get_logger(__name__)
 
 # After the grace and the KILL, a caller of kill waits this much longer for the proof that nothing is left.
 _PROOF_S = 20.0
-
-
-def serve(settings: Settings, read_again: Callable[[], Settings] | None = None) -> int:
-    """Run the server until it is told to stop; the exit code. Raises ConfigurationError when it cannot start.
-
-    `read_again` reads the settings anew for a reload; without it they stay as they are.
-    """
-    signals = Signals()
-    signals.listen()
-    configure_logging(settings.logging.format, settings.logging.level)
-    remember_secrets(settings.secret_values())
-    if armed := failpoints.arm(os.environ):
-        log.warning("failpoint.armed", place=armed)
-    if offset_s := offset_of(os.environ):
-        log.warning("clock.moved", offset_s=offset_s)
-    check_certificate(_serving_options(settings))
-    prepare_data_dir(settings.data_dir)
-    for warning in settings.warnings():
-        log.warning("settings.doubtful", warning=warning)
-    with tenure(settings, signals) as held:
-        if held is not None:
-            _serve(settings, held, signals, read_again)
-    log.info("server.stopped")
-    return 1 if held is not None and held.keeper.lost else 0
-
-
-def _serve(settings: Settings, held: Tenure, signals: Signals, read_again: Callable[[], Settings] | None) -> None:
-    url = own_url(held.listener, tls=settings.server.tls_cert_file is not None)
-    with contextlib.closing(Node(settings, url, signals.stop_asked, held.fence)) as node:
-        node.start(after_crash=held.after_crash)
-        log.info("server.ready", url=node.url, data_dir=str(settings.data_dir), version=__version__)
-        serve_until_stopped(
-            node.api,
-            held.listener,
-            signals,
-            options=_serving_options(settings),
-            reload=lambda: reload(node, read_again),
-            drain=node.drain,
-            leave=node.leave,
-        )
 
 
 class Node:
@@ -480,16 +437,6 @@ def _airflow_plugin(settings: Settings, client: PipelineServiceClient, audit_tra
         username=settings.airflow_plugin.username,
         password=password.get_secret_value() if password else None,
         audit_trail=audit_trail,
-    )
-
-
-def _serving_options(settings: Settings) -> ServingOptions:
-    server = settings.server
-    return ServingOptions(
-        grace_s=server.shutdown_grace_s,
-        cert_file=server.tls_cert_file,
-        key_file=server.tls_key_file,
-        trusted_proxies=server.trusted_proxies if server.behind_proxy else (),
     )
 
 

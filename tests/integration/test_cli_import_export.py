@@ -17,8 +17,7 @@ from minisched.cli import command_line
 from minisched.cli.exit_codes import ExitCode
 from minisched.cli.invocation import Invocation
 from minisched.cli.server_process import ServerProcess
-from tests.acceptance.server_process import STANDIN, write_standin_runtime
-from tests.processes_of_tests import processes_about
+from tests.integration.served_standin import password, served_standin
 from tests.waiting import wait_until
 
 Call = Callable[..., Result]
@@ -27,31 +26,15 @@ CallWith = Callable[[dict[str, str]], Call]
 
 @pytest.fixture(scope="module")
 def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server over the stand-in runtime, with the service `shop` in its sandbox."""
-    directory = tmp_path_factory.mktemp("served")
-    write_standin_runtime(directory / "runtimes")
-    variables = {
-        "MINISCHED_RUNTIME__DEFAULT": "standin",
-        "MINISCHED_RUNTIME__DIRECTORY": str(directory / "runtimes"),
-        "MINISCHED_RUNTIME__PYTHON_PATH": str(STANDIN),
-        "MINISCHED_EXECUTOR__STOP_GRACE_S": "2",
-        "MINISCHED_EXECUTOR__DRAIN": "stop",
-        "MINISCHED_LAUNCHER__LINGER_S": "1",
-    }
-    with ServerProcess(directory / "data", variables) as process:
-        process.wait_until_live()
-        process.wait_until_warm(60)
-        with process.server() as server:
-            server.put("/api/v1/services/databaseServices", {"name": "shop", "serviceType": "Mysql"})
+    with served_standin(tmp_path_factory.mktemp("served")) as process:
         yield process
-    assert not processes_about(directory)
 
 
 @pytest.fixture
 def call_with(process: ServerProcess) -> CallWith:
     """Calls in an environment."""
 
-    ours = {"MINISCHED_PASSWORD": (process.data_dir / "admin.password").read_text()}
+    ours = password(process)
 
     def call_with(environ: dict[str, str]) -> Call:
         def call(*arguments: str, stdin: str | None = None) -> Result:

@@ -17,8 +17,7 @@ from minisched.cli.exit_codes import ExitCode
 from minisched.cli.run_log import follow_log
 from minisched.cli.server import Server
 from minisched.cli.server_process import ServerProcess
-from tests.acceptance.server_process import STANDIN, write_standin_runtime
-from tests.processes_of_tests import processes_about
+from tests.integration.served_standin import password, served_standin
 from tests.waiting import wait_until
 
 Call = Callable[..., Result]
@@ -26,24 +25,8 @@ Call = Callable[..., Result]
 
 @pytest.fixture(scope="module")
 def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server over the stand-in runtime, with the service `shop` in its sandbox."""
-    directory = tmp_path_factory.mktemp("served")
-    write_standin_runtime(directory / "runtimes")
-    variables = {
-        "MINISCHED_RUNTIME__DEFAULT": "standin",
-        "MINISCHED_RUNTIME__DIRECTORY": str(directory / "runtimes"),
-        "MINISCHED_RUNTIME__PYTHON_PATH": str(STANDIN),
-        "MINISCHED_EXECUTOR__STOP_GRACE_S": "2",
-        "MINISCHED_EXECUTOR__DRAIN": "stop",
-        "MINISCHED_LAUNCHER__LINGER_S": "1",
-    }
-    with ServerProcess(directory / "data", variables) as process:
-        process.wait_until_live()
-        process.wait_until_warm(60)
-        with process.server() as server:
-            server.put("/api/v1/services/databaseServices", {"name": "shop", "serviceType": "Mysql"})
+    with served_standin(tmp_path_factory.mktemp("served")) as process:
         yield process
-    assert not processes_about(directory)
 
 
 @pytest.fixture
@@ -54,7 +37,7 @@ def server(process: ServerProcess) -> Iterator[Server]:
 
 @pytest.fixture
 def call(process: ServerProcess) -> Call:
-    ours = {"MINISCHED_PASSWORD": (process.data_dir / "admin.password").read_text()}
+    ours = password(process)
 
     def call(*arguments: str, stdin: str | None = None) -> Result:
         return CliRunner().invoke(command_line, ["--url", process.url, *arguments], input=stdin, env=ours)
