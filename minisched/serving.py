@@ -9,7 +9,9 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -55,17 +57,37 @@ def bind(host: str, port: int, *, listen: bool = True) -> socket.socket:
     return listener
 
 
-def _server(app: Any, grace_s: float) -> _Server:
+@dataclass(frozen=True, slots=True)
+class ServingOptions:
+    """How to serve: with TLS when there is a certificate, and whose X-Forwarded-For is believed."""
+
+    grace_s: float
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    trusted_proxies: Sequence[str] = ()
+
+
+def _server(app: Any, options: ServingOptions) -> _Server:
     config = uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
         # Log streams stay open for ever; without a limit the server would wait for their clients (pitfall L5).
-        timeout_graceful_shutdown=max(1, round(grace_s)),
+        timeout_graceful_shutdown=max(1, round(options.grace_s)),
         lifespan="on",
         server_header=False,
         ws="none",
+        proxy_headers=bool(options.trusted_proxies),
+        forwarded_allow_ips=list(options.trusted_proxies),
+        ssl_certfile=options.cert_file,
+        ssl_keyfile=options.key_file,
     )
+    try:
+        config.load()
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        raise ConfigurationError(
+            f"the certificate or its key cannot be used: {error}", field="server.tls_cert_file"
+        ) from error
     return _Server(config)
 
 
@@ -108,14 +130,14 @@ def serve_until_stopped(
     listener: socket.socket,
     signals: Signals,
     *,
-    grace_s: float,
+    options: ServingOptions,
     reload: Callable[[], None],
     drain: Callable[[], None],
     leave: Callable[[], None],
 ) -> None:
     """Serve until told to stop. What is asked meanwhile still gets its answers while `drain` is at work; `leave` is
     what is done instead when there is nothing to be drained any more."""
-    server = _server(app, grace_s)
+    server = _server(app, options)
 
     def obey() -> None:
         while (heard := signals.wait()) is signal.SIGHUP:
@@ -133,7 +155,7 @@ def serve_until_stopped(
 @contextlib.contextmanager
 def serving_in_background(app: Any, listener: socket.socket, *, stopping: threading.Event) -> Iterator[None]:
     """Serve from a thread while the block runs."""
-    server = _server(app, 1.0)
+    server = _server(app, ServingOptions(grace_s=1.0))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="http", daemon=True)
     thread.start()
     try:

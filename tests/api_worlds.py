@@ -6,7 +6,7 @@ import functools
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,15 +21,22 @@ from minisched.clients.local import LocalClient, new_run
 from minisched.clients.moving import Mover
 from minisched.clients.places import Places
 from minisched.domain import schedule
+from minisched.domain.access import Role
 from minisched.domain.pipeline import Document
+from minisched.operations.accounts import Accounts
+from minisched.operations.authentication import Authentication
 from minisched.operations.use_cases import UseCases, use_cases
 from minisched.ports import ClientResponse, EntityRef, PipelineServiceClient
 from minisched.scheduler import Backfill, RunOf
 from minisched.store import migrations
+from minisched.store.accounts import SqlAccountStore
+from minisched.store.audit import SqlAuditTrail
+from minisched.store.engine import open_database
 from minisched.store.placements import SqlPlacementStore
 from minisched.store.received_logs import FileReceivedLogs
 from minisched.store.schedules import SqlScheduleStore
 from minisched.store.tick_history import SqlTickHistory
+from tests.credentials import ADMIN_HEADERS, ADMIN_PASSWORD, RUN_TOKEN
 from tests.fakes import (
     FakeAlarm,
     FakeExecutor,
@@ -40,6 +47,7 @@ from tests.fakes import (
     ScriptedClient,
     ScriptedJudge,
 )
+from tests.fakes_store import ManualClock
 from tests.store_kinds import Stores, sql_stores
 
 PIPELINES = "/api/v1/services/ingestionPipelines"
@@ -66,6 +74,15 @@ class _NoAutomations:
         return ClientResponse(200, None, "local")
 
 
+class Elapsed:
+    """The seconds by which credentials are remembered and guesses forgotten."""
+
+    s = 0.0
+
+    def __call__(self) -> float:
+        return self.s
+
+
 @dataclass
 class World:
     """One application and everything behind it."""
@@ -82,6 +99,8 @@ class World:
     cases: UseCases
     stopping: threading.Event
     problems: dict[str, str | None]
+    trail: SqlAuditTrail
+    elapsed: Elapsed
     client_in_process: TestClient[Litestar] | None = None
 
     @property
@@ -110,15 +129,18 @@ def a_create_request(**changes: Any) -> Document:
 
 @functools.cache
 def _migrated() -> bytes:
-    """An empty database of the newest revision, made once."""
+    """A database of the newest revision, made once, with nothing but the user admin."""
     with tempfile.TemporaryDirectory() as directory:
         database = Path(directory) / "minisched.db"
-        migrations.upgrade(f"sqlite:///{database}")
+        url = f"sqlite:///{database}"
+        migrations.upgrade(url)
+        with closing(open_database(url)) as opened:
+            Accounts(SqlAccountStore(opened), ManualClock()).add("admin", Role.ADMIN, ADMIN_PASSWORD)
         return database.read_bytes()
 
 
 def migrated_database(path: Path) -> str:
-    """The URL of a new, empty SQLite database in this file."""
+    """The URL of a new SQLite database in this file, with nothing but the user admin."""
     path.write_bytes(_migrated())
     path.chmod(0o600)
     return f"sqlite:///{path}"
@@ -140,6 +162,7 @@ def a_world(directory: Path, *, scripted: bool = False, **settings: Any) -> Iter
 def in_process(directory: Path, **settings: Any) -> Iterator[World]:
     """A world that is spoken to without a network."""
     with a_world(directory, **settings) as world, TestClient(world.app, base_url=BASE_URL) as client:
+        client.headers.update(ADMIN_HEADERS)
         world.client_in_process = client
         yield world
 
@@ -202,12 +225,18 @@ def _world(stores: Stores, received: FileReceivedLogs, *, scripted: bool, settin
         validate_schedule=schedule.validate,
     )
     problems: dict[str, str | None] = {}
+    elapsed = Elapsed()
+    authentication = Authentication(SqlAccountStore(stores.database), stores.clock, bot_token=RUN_TOKEN, now_s=elapsed)
+    trail = SqlAuditTrail(stores.database, stores.clock)
+    stores.database.have_witnessed(trail.witness)
     dependencies = ApiDependencies(
         use_cases=cases,
         outbox=stores.outbox,
         deployments=stores.deployments,
         runtimes=runtimes,
         readiness={"store": lambda: problems.get("store")},
+        authenticator=authentication,
+        audit_trail=trail,
         version="0.0.0",
         stopping=stopping,
         **settings,
@@ -225,4 +254,6 @@ def _world(stores: Stores, received: FileReceivedLogs, *, scripted: bool, settin
         cases,
         stopping,
         problems,
+        trail,
+        elapsed,
     )

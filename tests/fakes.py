@@ -7,18 +7,30 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from minisched.acting import Action
 from minisched.domain.errors import EntityNotFound, MinischedError, NotFound
 from minisched.domain.outcome import outcome
 from minisched.domain.pipeline import NOT_JUDGED, Deployment, Document, Judgement, PipelineRef
 from minisched.domain.queueing import Admission
 from minisched.domain.run import Outcome, Run, RunReason, RunState
-from minisched.ports import ClientResponse, Clock, EntityRef, LogPage, RunOptions, RunQuery, RunStore, RuntimeStatus
+from minisched.ports import (
+    AuditEntry,
+    ClientResponse,
+    Clock,
+    EntityRef,
+    LogPage,
+    RunOptions,
+    RunQuery,
+    RunStore,
+    RuntimeStatus,
+)
 
 __all__ = [
     "FakeAlarm",
     "FakeExecutor",
     "FakeRuntimeChoice",
     "FakeRuntimes",
+    "MemoryAuditTrail",
     "MemoryDirectory",
     "MemoryRunLogs",
     "ScriptedClient",
@@ -258,3 +270,20 @@ class ScriptedJudge:
         if isinstance(self.answer, MinischedError):
             raise self.answer
         return self.answer
+
+
+class MemoryAuditTrail:
+    """Keeps what was noted; nothing else is recorded where no database is witnessed."""
+
+    def __init__(self) -> None:
+        self.noted: list[Action] = []
+
+    def note(self, action: Action) -> None:
+        self.noted.append(action)
+        action.note_recorded(action.unrecorded())
+
+    def entries(self, *, limit: int, before: int | None = None, user: str | None = None) -> list[AuditEntry]:
+        return []
+
+    def prune(self, *, before: datetime, limit: int) -> int:
+        return 0

@@ -13,10 +13,13 @@ from typing import Any
 
 import httpx
 from litestar import HttpMethod, Litestar, Request, Response, Router, put, route
+from litestar.handlers import BaseRouteHandler
 from litestar.params import JSONBody, RawBody
 from litestar.testing import TestClient
 from litestar.types import ASGIApp, Message, Receive, Send
 
+from minisched.api.errors import EXCEPTION_HANDLERS
+from minisched.domain.access import RUN, Principal, Role
 from minisched.domain.pipeline import Document
 from minisched.ports import DocumentStore
 from minisched.sandbox.calls import path_segments
@@ -71,13 +74,25 @@ class SandboxApi:
         return table
 
 
+async def _guard(connection: Any, _: BaseRouteHandler) -> None:
+    """Whoever shows the token is a run, and everybody else is let in as a person."""
+    is_run = connection.headers.get("authorization") == f"Bearer {TOKEN}"
+    run, person = Principal("ingestion-bot", Role.BOT, RUN), Principal("admin", Role.ADMIN, "password")
+    connection.scope["user"] = run if is_run else person
+
+
 @contextmanager
 def sandbox_api(documents: DocumentStore, version: str = "2.0.7") -> Iterator[SandboxApi]:
     """The sandbox alone; its clock stands still."""
-    routes = sandbox_routes(
-        documents, server_version=lambda: version, base_url=BASE_URL, bot_token=TOKEN, now=lambda: NOW
+    routes = sandbox_routes(documents, server_version=lambda: version, base_url=BASE_URL, now=lambda: NOW)
+    app = Litestar(
+        routes,
+        guards=[_guard],
+        exception_handlers=EXCEPTION_HANDLERS,
+        openapi_config=None,
+        logging_config=None,
+        request_max_body_size=None,
     )
-    app = Litestar(routes, openapi_config=None, logging_config=None, request_max_body_size=None)
     with TestClient(app) as http:
         yield SandboxApi(http, documents)
 
@@ -110,9 +125,11 @@ def serving(documents: DocumentStore, version: str = "2.0.7") -> Iterator[Sandbo
     with bind("127.0.0.1", 0) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
         server = SandboxServer(url, documents)
-        routes = sandbox_routes(documents, server_version=lambda: version, base_url=url, bot_token=TOKEN)
+        routes = sandbox_routes(documents, server_version=lambda: version, base_url=url)
         app = Litestar(
             [*routes, _pipelines(server)],
+            guards=[_guard],
+            exception_handlers=EXCEPTION_HANDLERS,
             openapi_config=None,
             logging_config=None,
             request_max_body_size=None,

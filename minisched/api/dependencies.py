@@ -13,8 +13,9 @@ from minisched.api.airflow_plugin import AirflowPlugin
 from minisched.api.errors import AnyRequest
 from minisched.api.representation import EntityView
 from minisched.api.streams import Streams
+from minisched.domain.access import Principal
 from minisched.operations.use_cases import UseCases
-from minisched.ports import DeploymentStore, Outbox, RuntimeHealth
+from minisched.ports import AuditTrail, Authenticator, DeploymentStore, Outbox, RuntimeHealth
 
 # Answers None when all is well, else a sentence that says what is not. Must not block for long.
 ReadinessCheck = Callable[[], str | None]
@@ -26,8 +27,8 @@ class ApiDependencies:
 
     `bound_host` is where the server listens: on loopback the Host and Origin headers are checked. `public_url` is the
     address by which callers know the server, when it is another. `stopping` is set when the server is about to stop,
-    so that streams end. `acting_user` names the caller by the Authorization header. Without an `airflow_plugin` its
-    routes are not served.
+    so that streams end. `authenticator` says who a caller is, and `audit_trail` keeps what they changed. Without an
+    `airflow_plugin` its routes are not served.
     """
 
     use_cases: UseCases
@@ -35,6 +36,8 @@ class ApiDependencies:
     deployments: DeploymentStore
     runtimes: RuntimeHealth
     readiness: Mapping[str, ReadinessCheck]
+    authenticator: Authenticator
+    audit_trail: AuditTrail
     version: str
     airflow_plugin: AirflowPlugin | None = None
     bound_host: str = "127.0.0.1"
@@ -42,7 +45,6 @@ class ApiDependencies:
     stopping: threading.Event = field(default_factory=threading.Event)
     max_body_bytes: int = 32 * 1024 * 1024
     max_streams: int = 100
-    acting_user: Callable[[str | None], str] = lambda _authorization: "admin"
 
 
 class Readiness:
@@ -76,8 +78,12 @@ def providers(dependencies: ApiDependencies) -> dict[str, Provide]:
     def view(request: AnyRequest) -> EntityView:
         return EntityView(public_url or f"{request.url.scheme}://{request.url.netloc}")
 
+    def principal(request: AnyRequest) -> Principal:
+        found: Principal = request.scope["user"]
+        return found
+
     def user(request: AnyRequest) -> str:
-        return dependencies.acting_user(request.headers.get("authorization"))
+        return principal(request).name
 
     return {
         "pipelines": _always(cases.pipelines),
@@ -91,13 +97,16 @@ def providers(dependencies: ApiDependencies) -> dict[str, Provide]:
         "instants": _always(cases.instants),
         "simulations": _always(cases.simulations),
         "moves": _always(cases.moves),
+        "deployment_cases": _always(cases.deployments),
         "outbox": _always(dependencies.outbox),
         "deployments": _always(dependencies.deployments),
+        "audit_trail": _always(dependencies.audit_trail),
         "runtimes": _always(dependencies.runtimes),
         "readiness": _always(Readiness(dependencies.readiness, dependencies.runtimes)),
         "streams": _always(Streams(limit=dependencies.max_streams, stopping=dependencies.stopping)),
         "view": Provide(view, sync_to_thread=False),
         "user": Provide(user, sync_to_thread=False),
+        "principal": Provide(principal, sync_to_thread=False),
     }
 
 

@@ -6,6 +6,7 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
+from minisched.api.access import READ
 from minisched.api.openapi import operation
 from minisched.api.own_answers import DeploymentsAnswer
 from minisched.api.representation import without_nulls
@@ -18,6 +19,7 @@ from minisched.ports import DeploymentStore
     "/deployments",
     sync_to_thread=True,
     summary="List the deployed pipelines",
+    opt=READ,
     operation_class=operation({200: DeploymentsAnswer}),
 )
 def list_deployments(deployments: NamedDependency[SkipValidation[DeploymentStore]]) -> Response[Document]:

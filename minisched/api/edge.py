@@ -1,7 +1,7 @@
 """What happens to every request before it is routed and to every answer as it leaves.
 
 - Only names of this server are accepted as Host while it listens on loopback, and a browser's write only from a page of
-  this server: otherwise any web page could reach it through the browser of whoever runs it (DNS rebinding, CSRF).
+  this server: otherwise any web page could reach it through a browser that knows a password (DNS rebinding, CSRF).
 - A slash that was percent-encoded stays inside its path segment: fully qualified names may hold slashes.
 - Answers are not cached and not guessed at.
 """
@@ -35,7 +35,7 @@ class Edge:
         self, app: ASGIApp, *, bound_host: str, public_url: str | None, keep_slashes_below: Iterable[str]
     ) -> None:
         self._app = app
-        self._check_origin = is_loopback(bound_host)
+        self._check_host = is_loopback(bound_host)
         self._hosts = {"localhost", "127.0.0.1", "::1", bound_host.strip("[]").lower()}
         self._public_netloc = urlsplit(public_url).netloc.lower() if public_url else None
         if public_url and (public_host := urlsplit(public_url).hostname):
@@ -64,11 +64,9 @@ class Edge:
     def _refusal(self, scope: Any) -> tuple[int, str] | None:
         if "\0" in scope["path"] or b"\0" in unquote_to_bytes(scope["query_string"]):
             return HTTPStatus.BAD_REQUEST, "The address holds the character U+0000."
-        if not self._check_origin:
-            return None
         headers = dict(scope["headers"])
         host = headers.get(b"host", b"").decode("latin-1").lower()
-        if _hostname(host) not in self._hosts:
+        if self._check_host and _hostname(host) not in self._hosts:
             return HTTPStatus.FORBIDDEN, "This server is not known by the name in the Host header."
         origin = headers.get(b"origin")
         if origin is not None and scope["method"] not in _SAFE_METHODS and not self._is_own(origin, host):

@@ -15,6 +15,7 @@ from minisched.domain.errors import (
     ConfigurationError,
     Conflict,
     EntityExists,
+    Forbidden,
     InvalidInput,
     MinischedError,
     NotFound,
@@ -22,6 +23,8 @@ from minisched.domain.errors import (
     OrchestratorUnavailable,
     PreconditionFailed,
     StoreUnavailable,
+    TooManyFailures,
+    Unauthenticated,
 )
 from minisched.domain.pipeline import Document
 from minisched.operations.editing import DeploymentFailed
@@ -39,6 +42,9 @@ class TooManyStreams(MinischedError):
 
 # The first class that an error is an instance of decides.
 _STATUS: tuple[tuple[type[MinischedError], int, str | None], ...] = (
+    (Unauthenticated, HTTPStatus.UNAUTHORIZED, None),
+    (Forbidden, HTTPStatus.FORBIDDEN, None),
+    (TooManyFailures, HTTPStatus.TOO_MANY_REQUESTS, None),
     (InvalidInput, HTTPStatus.BAD_REQUEST, None),
     (NotFound, HTTPStatus.NOT_FOUND, None),
     (Conflict, HTTPStatus.CONFLICT, None),
@@ -65,13 +71,22 @@ def error_response(
     return Response(body, status_code=int(code), media_type=MediaType.JSON, headers=headers)
 
 
-def translated(_request: AnyRequest, error: MinischedError) -> Response[Document]:
+def translated(request: AnyRequest, error: MinischedError) -> Response[Document]:
     """An error that we raised on purpose: its own words, which never hold a secret."""
     for kind, code, error_type in _STATUS:
         if isinstance(error, kind):
-            headers = {"Retry-After": _RETRY_AFTER_S} if code in _TO_BE_RETRIED else None
-            return error_response(code, _message(error), error_type=error_type, headers=headers)
-    return _unexpected(_request, error)
+            return error_response(code, _message(error), error_type=error_type, headers=_headers(request, code))
+    return _unexpected(request, error)
+
+
+def _headers(request: AnyRequest, code: int) -> dict[str, str] | None:
+    if code in _TO_BE_RETRIED:
+        return {"Retry-After": _RETRY_AFTER_S}
+    if code == HTTPStatus.UNAUTHORIZED:
+        # A browser asks its user for a password when it is told Basic, which only a page that it opens should do.
+        opened = request.headers.get("sec-fetch-mode") == "navigate"
+        return {"WWW-Authenticate": 'Basic realm="minisched", charset="UTF-8"' if opened else "om-auth"}
+    return None
 
 
 def _message(error: MinischedError) -> str:

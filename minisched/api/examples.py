@@ -26,6 +26,7 @@ from minisched.api.answers import (
 )
 from minisched.api.own_answers import (
     AliveAnswer,
+    AuditAnswer,
     BackfillAnswer,
     DeploymentsAnswer,
     MoveAnswer,
@@ -39,6 +40,7 @@ from minisched.api.own_answers import (
     RunsAnswer,
     RuntimesAnswer,
     SimulationAnswer,
+    TakenOverAnswer,
     TicksAnswer,
     WholeRunAnswer,
     WhyAnswer,
@@ -147,6 +149,22 @@ EXAMPLES: dict[type[BaseModel], Any] = {
         "runtimes": ["main"],
     },
     OutboxAnswer: {"data": []},
+    AuditAnswer: {
+        "data": [
+            {
+                "id": 42,
+                "at": 1735689600000,
+                "user": "ann",
+                "role": "operator",
+                "via": "password",
+                "operation": "trigger_pipeline",
+                "request": f"POST /api/v1/services/ingestionPipelines/trigger/{_ID}",
+                "peer": "127.0.0.1",
+                "touched": "mysql.mysql_metadata, run 5f4a7f5e-0c44-4f5c-8a6e-2f4d2b1d9a10",
+            }
+        ],
+        "paging": {"next": 42},
+    },
     RuntimesAnswer: {
         "data": [{"name": "main", "state": "ready", "activeRuns": 0, "spares": 2, "memoryLimits": "cgroup"}]
     },
@@ -174,6 +192,7 @@ EXAMPLES: dict[type[BaseModel], Any] = {
         "verdict": "moved",
         "notes": ["Airflow's plugin takes workflowTimeout (3600 s) for days."],
     },
+    TakenOverAnswer: {"standing": "new", "enabled": False, "notes": []},
     TicksAnswer: {
         "data": [
             {

@@ -5,13 +5,14 @@ from __future__ import annotations
 from litestar import Response, Router, get
 from litestar.di import NamedDependency
 
+from minisched.api.access import OPEN, READ
 from minisched.api.dependencies import Readiness
 from minisched.api.openapi import operation
 from minisched.api.own_answers import AliveAnswer, ReadyAnswer
 from minisched.domain.pipeline import Document
 
 
-@get("/live", summary="Is the process alive?", operation_class=operation({200: AliveAnswer}))
+@get("/live", summary="Is the process alive?", opt=OPEN, operation_class=operation({200: AliveAnswer}, is_open=True))
 async def live() -> Response[Document]:
     """Always 200."""
     return Response({"status": "alive"})
@@ -21,6 +22,7 @@ async def live() -> Response[Document]:
     "/ready",
     sync_to_thread=True,
     summary="Can it accept runs?",
+    opt=READ,
     operation_class=operation({200: ReadyAnswer, 503: ReadyAnswer}),
 )
 def ready(readiness: NamedDependency[Readiness]) -> Response[Document]:

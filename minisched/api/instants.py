@@ -11,6 +11,7 @@ from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import PathParameter, QueryParameter, RawBody
 
+from minisched.api.access import OPERATE, READ
 from minisched.api.edge import decoded
 from minisched.api.ingestion_pipelines.parameters import LARGEST_MS
 from minisched.api.openapi import Body, operation
@@ -41,6 +42,7 @@ Pipeline = Annotated[
     "/pipelines/{pipeline:str}/ticks",
     sync_to_thread=True,
     summary="List what became of the instants of a schedule",
+    opt=READ,
     operation_class=operation({200: TicksAnswer}),
 )
 def list_ticks(
@@ -60,6 +62,7 @@ def list_ticks(
     "/pipelines/{pipeline:str}/why",
     sync_to_thread=True,
     summary="Say why a pipeline ran or did not",
+    opt=READ,
     operation_class=operation({200: WhyAnswer}),
 )
 def explain_instant(
@@ -91,6 +94,7 @@ def explain_instant(
     "/pipelines/{pipeline:str}/schedule",
     sync_to_thread=True,
     summary="Preview the next instants of a schedule",
+    opt=READ,
     operation_class=operation({200: PreviewAnswer}),
 )
 def preview_schedule(
@@ -113,6 +117,7 @@ def preview_schedule(
     sync_to_thread=True,
     status_code=200,
     summary="Make up for the instants of a past interval",
+    opt=OPERATE,
     operation_class=operation(
         {200: BackfillAnswer},
         takes=Body(BackfillOptions, example={"from": "2026-03-01T00:00", "to": "2026-03-02T00:00", "dryRun": True}),
@@ -136,6 +141,7 @@ def backfill(
     "/schedule/simulation",
     sync_to_thread=True,
     summary="Simulate all schedules over an interval",
+    opt=READ,
     operation_class=operation({200: SimulationAnswer}),
 )
 def simulate_schedules(

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, get_args
 
-from litestar.openapi.spec import Components, OpenAPIMediaType, OpenAPIResponse, Operation, RequestBody, Schema
+from litestar.openapi.spec import (
+    Components,
+    OpenAPIMediaType,
+    OpenAPIResponse,
+    Operation,
+    Reference,
+    RequestBody,
+    Schema,
+    SecurityScheme,
+)
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
@@ -21,7 +30,22 @@ _COMPONENT = "#/components/schemas/{model}"
 
 # What every operation may be answered with: a parameter or body that makes no sense, a caller that is not let in,
 # something that is not there, and a database or an orchestrator that does not answer.
-_ALWAYS = (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE)
+_ALWAYS = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+
+SECURITY_SCHEMES: dict[str, SecurityScheme | Reference] = {
+    "basic": SecurityScheme(type="http", scheme="basic", description="A user of `minisched user`, with its password."),
+    "bearer": SecurityScheme(
+        type="http", scheme="bearer", description="A token of `minisched token`, or one that OpenMetadata has signed."
+    ),
+}
+SECURITY: list[dict[str, list[str]]] = [{"basic": []}, {"bearer": []}]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +85,10 @@ def operation(
     takes: Body | None = None,
     errors: Iterable[int] = (),
     error: type[BaseModel] = ErrorAnswer,
+    is_open: bool = False,
 ) -> type[Operation]:
     """An operation that answers with these: a model, a list of one, or a Content, by status. `errors` are those that
-    it has besides what every operation has."""
+    it has besides what every operation has; one that `is_open` asks for no credentials."""
     too_large = (HTTPStatus.REQUEST_ENTITY_TOO_LARGE,) if takes else ()
     codes = sorted({int(code) for code in (*_ALWAYS, *too_large, *errors)} - set(gives))
     responses = {str(code): _response(what) for code, what in gives.items()}
@@ -74,6 +99,8 @@ def operation(
     class Described(Operation):
         def __post_init__(self) -> None:
             self.responses = dict(responses)
+            if is_open:
+                self.security = []
             if body is not None:
                 self.request_body = body
 

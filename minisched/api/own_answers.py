@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from minisched.api.answers import (
+    ClientAnswer,
     JsonObject,
     Milliseconds,
     Uuid,
@@ -192,6 +193,15 @@ class MoveAnswer(BaseModel):
     notes: list[str]
 
 
+class TakenOverAnswer(BaseModel):
+    """What became of a pipeline that was to be taken over, or would in a dry run; `response` when it was deployed."""
+
+    standing: Literal["new", "changed", "unchanged", "outdated"]
+    enabled: bool
+    notes: list[str]
+    response: ClientAnswer | None = None
+
+
 class TickAnswer(BaseModel):
     """What became of an instant, or of `instants` alike ones that follow each other, from `scheduledFor` through
     `through`. `runId` is the run that it fired, or that stands for it."""
@@ -287,6 +297,27 @@ class SimulationAnswer(BaseModel):
     peak: JsonObject | None = None
 
 
+class AuditEntryAnswer(BaseModel):
+    """A change that somebody made; `touched` is the pipeline, run, user or token."""
+
+    id: int
+    at: Milliseconds
+    user: str
+    role: str
+    via: str
+    operation: str
+    request: str
+    peer: str
+    touched: str | None = None
+
+
+class AuditAnswer(BaseModel):
+    """Newest first; `paging.next` is the `before` of the next page."""
+
+    data: list[AuditEntryAnswer]
+    paging: JsonObject
+
+
 class AliveAnswer(BaseModel):
     """The process answers."""
 
@@ -313,11 +344,13 @@ ANSWERS: tuple[type[BaseModel], ...] = (
     PlacementAnswer,
     PlacementsAnswer,
     MoveAnswer,
+    TakenOverAnswer,
     TicksAnswer,
     WhyAnswer,
     PreviewAnswer,
     BackfillAnswer,
     SimulationAnswer,
+    AuditAnswer,
     AliveAnswer,
     ReadyAnswer,
 )

@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import PathParameter, RawBody
 
+from minisched.api.access import CHANGE, READ
 from minisched.api.edge import decoded
 from minisched.api.openapi import Body, operation
 from minisched.api.own_answers import MoveAnswer, PlacementAnswer, PlacementsAnswer
@@ -29,6 +30,7 @@ Pipeline = Annotated[
     "/placements",
     sync_to_thread=True,
     summary="List in which orchestrator pipelines are",
+    opt=READ,
     operation_class=operation({200: PlacementsAnswer}),
 )
 def list_placements(moves: NamedDependency[Moves]) -> Response[Document]:
@@ -40,6 +42,7 @@ def list_placements(moves: NamedDependency[Moves]) -> Response[Document]:
     "/pipelines/{pipeline:str}/placement",
     sync_to_thread=True,
     summary="Say in which orchestrator a pipeline is",
+    opt=READ,
     operation_class=operation({200: PlacementAnswer}),
 )
 def get_placement(pipeline: Pipeline, moves: NamedDependency[Moves]) -> Response[Document]:
@@ -52,6 +55,7 @@ def get_placement(pipeline: Pipeline, moves: NamedDependency[Moves]) -> Response
     sync_to_thread=True,
     status_code=200,
     summary="Move a pipeline to another orchestrator",
+    opt=CHANGE,
     operation_class=operation({200: MoveAnswer}, takes=Body(MoveOptions, example={"to": "airflow"}), errors=[409]),
 )
 def move_pipeline(

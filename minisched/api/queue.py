@@ -8,6 +8,7 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
+from minisched.api.access import READ
 from minisched.api.openapi import operation
 from minisched.api.own_answers import QueueAnswer
 from minisched.api.representation import without_nulls
@@ -16,7 +17,7 @@ from minisched.domain.pipeline import Document
 from minisched.operations.runs import MOST_QUEUED, Runs
 
 
-@get("/queue", sync_to_thread=True, summary="List the queue", operation_class=operation({200: QueueAnswer}))
+@get("/queue", sync_to_thread=True, summary="List the queue", opt=READ, operation_class=operation({200: QueueAnswer}))
 def list_queue(
     runs: NamedDependency[Runs], limit: Annotated[int, QueryParameter(ge=1, le=MOST_QUEUED)] = 100
 ) -> Response[Document]:

@@ -24,6 +24,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, HeaderParameter, QueryParameter
 from litestar.response import Stream
 
+from minisched.api.access import READ
 from minisched.api.openapi import EVENTS, operation
 from minisched.api.representation import without_nulls
 from minisched.api.streams import Streams
@@ -54,6 +55,7 @@ LastEventId = Annotated[
     "/runs/{run_id:str}/log/stream",
     media_type="text/event-stream",
     summary="Follow the log of a run",
+    opt=READ,
     operation_class=operation({200: EVENTS}, errors=[429]),
 )
 async def stream_log(

@@ -10,6 +10,9 @@ from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, QueryParameter, RawBody, SkipValidation
 
+from minisched.api.access import OPERATE, READ
+from minisched.api.audit import list_audit
+from minisched.api.deployment_actions import HANDLERS as DEPLOYMENT_ACTIONS
 from minisched.api.deployments import list_deployments
 from minisched.api.ingestion_pipelines.parameters import LARGEST_MS
 from minisched.api.openapi import Body, Content, operation
@@ -34,7 +37,7 @@ _MOST_LOG_BYTES = 4 * 1024 * 1024
 _LARGEST_OFFSET = 2**62
 
 
-@get("/runs", sync_to_thread=True, summary="List runs", operation_class=operation({200: RunsAnswer}))
+@get("/runs", sync_to_thread=True, summary="List runs", opt=READ, operation_class=operation({200: RunsAnswer}))
 def list_runs(
     runs: NamedDependency[Runs],
     pipeline: Annotated[str | None, QueryParameter(description="Id, FQN or name.")] = None,
@@ -51,7 +54,13 @@ def list_runs(
     return Response({"data": data, "paging": without_nulls(next=next_before)})
 
 
-@get("/runs/{run_id:str}", sync_to_thread=True, summary="Get a run", operation_class=operation({200: WholeRunAnswer}))
+@get(
+    "/runs/{run_id:str}",
+    sync_to_thread=True,
+    summary="Get a run",
+    opt=READ,
+    operation_class=operation({200: WholeRunAnswer}),
+)
 def get_run(
     run_id: FromPath[str], runs: NamedDependency[Runs], progress: NamedDependency[Progress]
 ) -> Response[Document]:
@@ -65,6 +74,7 @@ def get_run(
     "/runs/{run_id:str}/stop",
     sync_to_thread=True,
     summary="Stop a run",
+    opt=OPERATE,
     operation_class=operation(
         {200: WholeRunAnswer, 202: WholeRunAnswer},
         takes=Body(StopOptions, example={"why": "wrong filter"}, required=False),
@@ -90,6 +100,7 @@ def stop_run(
     sync_to_thread=True,
     media_type=MediaType.TEXT,
     summary="Read the log of a run",
+    opt=READ,
     operation_class=operation({200: Content("text/plain", "a line\n", "The bytes.")}),
 )
 def read_log(
@@ -111,6 +122,7 @@ def read_log(
     "/outbox",
     sync_to_thread=True,
     summary="List what OpenMetadata has not heard yet",
+    opt=READ,
     operation_class=operation({200: OutboxAnswer}),
 )
 def list_outbox(
@@ -120,7 +132,13 @@ def list_outbox(
     return Response({"data": [_outbox_entry(entry) for entry in outbox.pending(limit=limit)]})
 
 
-@get("/runtimes", sync_to_thread=True, summary="List the runtimes", operation_class=operation({200: RuntimesAnswer}))
+@get(
+    "/runtimes",
+    sync_to_thread=True,
+    summary="List the runtimes",
+    opt=READ,
+    operation_class=operation({200: RuntimesAnswer}),
+)
 def list_runtimes(runtimes: NamedDependency[SkipValidation[RuntimeHealth]]) -> Response[Document]:
     """Environments that run workflows, and how they are."""
     return Response({"data": [_runtime(status) for status in runtimes.statuses()]})
@@ -200,6 +218,8 @@ _HANDLERS: list[HTTPRouteHandler] = [
     list_outbox,
     list_runtimes,
     list_deployments,
+    list_audit,
+    *DEPLOYMENT_ACTIONS,
 ]
 
 

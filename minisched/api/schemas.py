@@ -285,6 +285,16 @@ class StopOptions(Body):
     why: Annotated[str, Field(max_length=500), AfterValidator(check_text)] = "a person asked for it"
 
 
+class TakeOver(Body):
+    """A whole IngestionPipeline as its server deploys it, whether its schedule is to fire here, and which runtime is to
+    run it. With `dryRun` nothing is changed."""
+
+    pipeline: JsonObject
+    enabled: bool | None = None
+    runtime: ShortText | None = None
+    dryRun: bool = False  # noqa: N815
+
+
 class BackfillOptions(Body):
     """The interval whose instants are to be made up for; times in ISO 8601, local to the pipeline's zone unless they
     have an offset. With `dryRun` nothing is queued."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 from litestar.types import ControllerRouterHandler, Receive, Send
 
+from minisched.api.access import READ, guard_of, witness_of
 from minisched.api.airflow_plugin import airflow_plugin_routers
 from minisched.api.dependencies import ApiDependencies, providers
 from minisched.api.edge import Edge
@@ -17,7 +18,7 @@ from minisched.api.errors import EXCEPTION_HANDLERS
 from minisched.api.health import health_router
 from minisched.api.ingestion_pipelines import ingestion_pipelines_router
 from minisched.api.instants import SCHEDULED_PATH, schedules_router
-from minisched.api.openapi import AnswerComponents
+from minisched.api.openapi import SECURITY, SECURITY_SCHEMES, AnswerComponents
 from minisched.api.placements import placements_router
 from minisched.api.representation import PIPELINES_PATH
 from minisched.api.runs import minisched_router
@@ -53,15 +54,18 @@ def create_api(dependencies: ApiDependencies, sandbox_routes: Sequence[Controlle
             *sandbox_routes,
         ],
         dependencies=providers(dependencies),
+        guards=[guard_of(dependencies.authenticator)],
+        after_request=witness_of(dependencies.audit_trail),
         exception_handlers=EXCEPTION_HANDLERS,
         request_max_body_size=dependencies.max_body_bytes,
         openapi_config=OpenAPIConfig(
             title="minisched",
             version=dependencies.version,
             description="Schedules and runs OpenMetadata ingestion pipelines on one machine.",
-            path="/schema",
             use_handler_docstrings=True,
-            components=AnswerComponents(),
+            components=AnswerComponents(security_schemes=SECURITY_SCHEMES),
+            security=SECURITY,
+            openapi_router=Router("/schema", route_handlers=[], opt=READ, include_in_schema=False),
             render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"]), YamlRenderPlugin()],
         ),
         logging_config=None,

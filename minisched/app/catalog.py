@@ -11,8 +11,11 @@ from collections.abc import Callable, Iterator
 
 from litestar import Litestar
 
+from minisched.api.access import guard_of
+from minisched.api.errors import EXCEPTION_HANDLERS
 from minisched.clients.connection import connection_document
 from minisched.domain.pipeline import Document
+from minisched.operations.authentication import OnlyRuns
 from minisched.sandbox.dependents import Dependents, NoDependents
 from minisched.sandbox.directory import SandboxDirectory
 from minisched.sandbox.routes import sandbox_routes
@@ -32,11 +35,11 @@ def secret_box(settings: Settings) -> SecretBox:
     return open_secret_box(key.get_secret_value() if key else None, settings.secret_key_file)
 
 
-def own_url(listener: socket.socket) -> str:
+def own_url(listener: socket.socket, *, tls: bool = False) -> str:
     """Where processes of this machine reach the server that listens here."""
     host, port = listener.getsockname()[:2]
     host = _ANY_ADDRESS.get(host, f"[{host}]" if ":" in host else host)
-    return f"http://{host}:{port}"
+    return f"{'https' if tls else 'http'}://{host}:{port}"
 
 
 def bot_token(settings: Settings) -> str:
@@ -64,7 +67,9 @@ def own_connection(settings: Settings, url: str) -> Document | None:
     configured = configured_connection(settings)
     if configured is not None or not settings.sandbox.enabled:
         return configured
-    return connection_document(f"{url}/api", bot_token(settings))
+    tls = settings.server.tls_cert_file is not None
+    # The certificate names how others call this server; here is only this machine between the two.
+    return connection_document(f"{url}/api", bot_token(settings), verify_ssl="ignore" if tls else "no-ssl")
 
 
 class SandboxCatalog:
@@ -81,7 +86,6 @@ class SandboxCatalog:
             self._documents,
             server_version=lambda: runtime_version() or _VERSION_BEFORE_ANY_RUNTIME,
             base_url=f"{url}/api",
-            bot_token=bot_token(settings),
             dependents=self,
         )
         self.directory = SandboxDirectory(self._documents)
@@ -104,6 +108,13 @@ def served_sandbox(settings: Settings, runtime_version: str | None) -> Iterator[
         url = own_url(listener)
         with contextlib.closing(SandboxCatalog(settings, url, box, lambda: runtime_version)) as catalog:
             limit = settings.server.max_body_mb * 1024 * 1024
-            app = Litestar(catalog.routes, openapi_config=None, request_max_body_size=limit, logging_config=None)
+            app = Litestar(
+                catalog.routes,
+                guards=[guard_of(OnlyRuns(bot_token(settings)))],
+                exception_handlers=EXCEPTION_HANDLERS,
+                openapi_config=None,
+                request_max_body_size=limit,
+                logging_config=None,
+            )
             with serving_in_background(app, listener, stopping=threading.Event()):
                 yield connection_document(f"{url}/api", bot_token(settings))

@@ -17,8 +17,9 @@ from minisched import __version__, failpoints
 from minisched.api.airflow_plugin import AirflowPlugin
 from minisched.api.dependencies import ApiDependencies
 from minisched.api.server import create_api
+from minisched.app.accounts import jwt_verifier, make_first_admin
 from minisched.app.airflow import airflow_client
-from minisched.app.catalog import SandboxCatalog, configured_connection, own_connection, own_url, secret_box
+from minisched.app.catalog import SandboxCatalog, bot_token, configured_connection, own_connection, own_url, secret_box
 from minisched.app.execution import LauncherFactory, catchup_policy, outbox_options, spawn_limits, supervisor_options
 from minisched.app.orchestrators import Orchestrators, orchestrators
 from minisched.app.reloading import reload
@@ -49,12 +50,16 @@ from minisched.executor.run_directory import RunDirectories
 from minisched.executor.supervisor import Supervisor
 from minisched.executor.validation import ValidatingChildren
 from minisched.observability import configure_logging, remember_secrets
+from minisched.operations.accounts import Accounts
+from minisched.operations.authentication import Authentication
 from minisched.operations.use_cases import use_cases
-from minisched.ports import EntityDirectory, PipelineServiceClient, RunQuery
+from minisched.ports import AuditTrail, EntityDirectory, PipelineServiceClient, RunQuery
 from minisched.scheduler import Backfill, Scheduler
-from minisched.serving import Signals, serve_until_stopped
+from minisched.serving import ServingOptions, Signals, serve_until_stopped
 from minisched.settings import Settings, prepare_data_dir
 from minisched.store import migrations
+from minisched.store.accounts import SqlAccountStore
+from minisched.store.audit import SqlAuditTrail
 from minisched.store.deployments import SqlDeploymentStore
 from minisched.store.engine import Database, open_database
 from minisched.store.outbox import SqlOutbox
@@ -98,14 +103,15 @@ def serve(settings: Settings, read_again: Callable[[], Settings] | None = None) 
 
 
 def _serve(settings: Settings, held: Tenure, signals: Signals, read_again: Callable[[], Settings] | None) -> None:
-    with contextlib.closing(Node(settings, own_url(held.listener), signals.stop_asked, held.fence)) as node:
+    url = own_url(held.listener, tls=settings.server.tls_cert_file is not None)
+    with contextlib.closing(Node(settings, url, signals.stop_asked, held.fence)) as node:
         node.start(after_crash=held.after_crash)
         log.info("server.ready", url=node.url, data_dir=str(settings.data_dir), version=__version__)
         serve_until_stopped(
             node.api,
             held.listener,
             signals,
-            grace_s=settings.server.shutdown_grace_s,
+            options=_serving_options(settings),
             reload=lambda: reload(node, read_again),
             drain=node.drain,
             leave=node.leave,
@@ -123,6 +129,9 @@ class Node:
         self._clock = SystemClock(offset_of(os.environ))
         self._box = secret_box(settings)
         self._database = _prepared_database(settings, fence)
+        self._audit_trail = SqlAuditTrail(self._database, self._clock)
+        self._database.have_witnessed(self._audit_trail.witness)
+        self._account_store = SqlAccountStore(self._database)
         self._catalog = SandboxCatalog(settings, url, self._box, self._ingestion_version)
         self._pipelines = SqlPipelineStore(self._database, self._box)
         self._deployments = SqlDeploymentStore(self._database, self._box)
@@ -159,11 +168,14 @@ class Node:
             clock=self._clock,
             retention=timedelta(days=settings.executor.retention_days),
             tick_retention=timedelta(days=settings.scheduler.tick_retention_days),
+            audit_trail=self._audit_trail,
+            audit_retention=timedelta(days=settings.auth.audit_retention_days),
         )
         self.api = self._make_api()
 
     def start(self, *, after_crash: bool = False) -> None:
         """Account for what an earlier server left, then ring and report; traffic comes after this (D4)."""
+        make_first_admin(self.settings, Accounts(self._account_store, self._clock))
         self._supervisor.start()
         if self.settings.scheduler.enabled:
             self._scheduler.start()
@@ -224,6 +236,7 @@ class Node:
         self._sender.options = outbox_options(settings)
         self._retention.retention = timedelta(days=settings.executor.retention_days)
         self._retention.tick_retention = timedelta(days=settings.scheduler.tick_retention_days)
+        self._retention.audit_retention = timedelta(days=settings.auth.audit_retention_days)
         self._scheduler.policy = catchup_policy(settings)
 
     def close(self) -> None:
@@ -429,8 +442,15 @@ class Node:
                 "store": self._store_problem,
                 "executor": self._executor_problem,
             },
+            authenticator=Authentication(
+                self._account_store,
+                self._clock,
+                bot_token=bot_token(settings) if settings.sandbox.enabled else None,
+                jwt=jwt_verifier(settings),
+            ),
+            audit_trail=self._audit_trail,
             version=__version__,
-            airflow_plugin=_airflow_plugin(settings, client),
+            airflow_plugin=_airflow_plugin(settings, client, self._audit_trail),
             bound_host=settings.server.host,
             public_url=settings.server.public_url,
             stopping=self._streams_end,
@@ -452,12 +472,23 @@ class Node:
         return None if self._supervisor.healthy else "The supervisor's thread is not running."
 
 
-def _airflow_plugin(settings: Settings, client: PipelineServiceClient) -> AirflowPlugin:
+def _airflow_plugin(settings: Settings, client: PipelineServiceClient, audit_trail: AuditTrail) -> AirflowPlugin:
     password = settings.airflow_plugin.password
     return AirflowPlugin(
         client=client,
         username=settings.airflow_plugin.username,
         password=password.get_secret_value() if password else None,
+        audit_trail=audit_trail,
+    )
+
+
+def _serving_options(settings: Settings) -> ServingOptions:
+    server = settings.server
+    return ServingOptions(
+        grace_s=server.shutdown_grace_s,
+        cert_file=server.tls_cert_file,
+        key_file=server.tls_key_file,
+        trusted_proxies=server.trusted_proxies if server.behind_proxy else (),
     )
 
 

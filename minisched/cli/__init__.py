@@ -28,9 +28,15 @@ COMMANDS = {
     "serve": ("serve_command", "serve", "Run the server: REST API, scheduler, executor and sandbox."),
     "run": ("run_command", "run", "Run a workflow file of the connector docs here and now."),
     "pipeline": ("pipeline_commands", "pipeline", "Create, deploy, trigger and watch pipelines."),
+    "deployment": ("deployment_commands", "deployment", "Manage pipelines that OpenMetadata deployed here."),
     "runs": ("runs_commands", "runs", "List, show and stop runs; see what waits."),
     "schedule": ("schedule_commands", "schedule", "Simulate the schedules of all pipelines."),
+    "import": ("import_commands", "import_", "Import pipelines from Airflow or from files."),
+    "export": ("export_commands", "export", "Export pipelines for Airflow or as files."),
     "sandbox": ("sandbox_commands", "sandbox", "Look at what workflows sent to the sandbox catalog."),
+    "user": ("user_commands", "user", "Say who may do what: add, list, change and remove users."),
+    "token": ("token_commands", "token", "Create, list and revoke tokens for scripts and programs."),
+    "audit": ("audit_command", "audit", "List who changed what, and when."),
     "runtime": ("runtime_commands", "runtime", "Create, list, inspect and remove ingestion environments."),
     "config": ("settings_commands", "config", "Check the settings and show where each value comes from."),
     "db": ("db_commands", "db", "Upgrade, inspect and back up the database."),
@@ -115,15 +121,22 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
     help="Settings file (YAML), else that of MINISCHED_CONFIG; MINISCHED_… variables win over it.",
 )
 @click.option("--url", envvar=URL_VARIABLE, help="Address of the server to talk to; default: as the settings say.")
+@click.option(
+    "--token-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File with a token to show the server; else MINISCHED_TOKEN, or MINISCHED_USER and MINISCHED_PASSWORD.",
+)
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.option(
     "--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Print the version."
 )
 @click.pass_context
-def command_line(ctx: click.Context, config_path: Path | None, url: str | None, debug: bool) -> None:
+def command_line(
+    ctx: click.Context, config_path: Path | None, url: str | None, token_file: Path | None, debug: bool
+) -> None:
     """Schedule and run OpenMetadata ingestion pipelines on this machine, without Airflow."""
     given = ctx.obj if isinstance(ctx.obj, Invocation) else Invocation()
-    ctx.obj = replace(given, config_path=config_path, url=url, debug=debug)
+    ctx.obj = replace(given, config_path=config_path, url=url, token_file=token_file, debug=debug)
 
 
 def main() -> NoReturn:

@@ -115,7 +115,7 @@ class Bench:
             process.wait_until_live()
             runtime = process.wait_until_warm(_WARM_WITHIN_S)
             self._facts = [f"openmetadata-ingestion {runtime.get('version')}"] if self._is_real else []
-            with Server(process.url) as server:
+            with process.server() as server:
                 service = server.put("/api/v1/services/databaseServices", _SERVICE)
                 self._progress.advance(task)
                 yield process, server, measures.Pipelines(server, {"id": service["id"], "type": "databaseService"})

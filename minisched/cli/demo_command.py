@@ -75,6 +75,7 @@ def _print(out: Console, outcome: Outcome) -> None:
     if outcome.at.kept:
         at = outcome.at
         out.print(f"The server goes on at {at.url} (process {at.pid}); `kill {at.pid}` stops it.")
+        out.print(f"  user: admin, password: in {outcome.password_file}")
         for what, url in outcome.addresses().items():
             out.print(f"  {what}: {url}")
 

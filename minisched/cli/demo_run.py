@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 from minisched.cli import demo_documents as documents
+from minisched.cli.credentials import of_first_admin, password_file
 from minisched.cli.kept_server import Address, KeptServer, only_one
 from minisched.cli.run_log import follow_log
 from minisched.cli.runtime_choice import ready_or_new_runtime
@@ -50,6 +51,7 @@ class Outcome:
     run: Document
     arrived: Document
     timings: dict[str, float | None]
+    password_file: Path
 
     def addresses(self) -> dict[str, str]:
         """What is worth opening while the server runs."""
@@ -65,7 +67,7 @@ class Outcome:
     def document(self) -> Document:
         server: Document = {"url": self.at.url, "pid": self.at.pid, "kept": self.at.kept}
         if self.at.kept:
-            server["addresses"] = self.addresses()
+            server |= {"addresses": self.addresses(), "passwordFile": str(self.password_file)}
         return {
             "runtime": self.runtime,
             "server": server,
@@ -95,13 +97,15 @@ class Demo:
             database = self._directory / "shop.db"
             create_sample_database(database)
             self._narrator.done(f"sample database {database}")
-            with self._server(runtime) as at, Server(at.url) as server:
+            with self._server(runtime) as at, self._client(at) as server:
                 pipeline = self._pipeline(server, database)
                 run = self._run(server, pipeline)
                 pipeline = server.get(f"{PIPELINES}/{pipeline['id']}", {"fields": "owners,pipelineStatuses"})
                 arrived = arrived_in(server)
                 self._timings["total_s"] = _since(started)
-                return Outcome(_facts(runtime), at, pipeline, run, arrived, self._timings)
+                return Outcome(
+                    _facts(runtime), at, pipeline, run, arrived, self._timings, password_file(self._directory)
+                )
 
     def _runtime(self) -> Runtime:
         started = time.monotonic()
@@ -118,7 +122,7 @@ class Demo:
         kept = KeptServer(self._directory / "kept.json")
         if (address := kept.find()) is not None:
             self._narrator.done(f"server at {address.url}, kept by an earlier demo")
-            with Server(address.url) as server:
+            with self._client(address) as server:
                 self._timings["import_s"] = _import_s(warm_runtime(server))
             yield address
             return
@@ -132,6 +136,9 @@ class Demo:
             if self._keep:
                 kept.note(process.url, process.pid)
                 process.keep()
+
+    def _client(self, at: Address) -> Server:
+        return Server(at.url, authorization=of_first_admin(self._directory))
 
     def _variables(self, runtime: Runtime) -> dict[str, str]:
         return {

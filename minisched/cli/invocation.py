@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from minisched.domain.errors import ConfigurationError
+
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
     import httpx
@@ -32,6 +35,7 @@ class Invocation:
 
     config_path: Path | None = None
     url: str | None = None
+    token_file: Path | None = None
     debug: bool = False
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     transport: httpx.BaseTransport | None = None
@@ -52,17 +56,54 @@ class Invocation:
         """--url, else MINISCHED_URL (click reads it into `url`), else where the settings say that `serve` listens."""
         if self.url:
             return self.url.rstrip("/")
+        if public_url := self.settings.server.public_url:
+            return str(public_url).rstrip("/")
+        return self._listening_url
+
+    @property
+    def _listening_url(self) -> str:
         server = self.settings.server
-        if server.public_url:
-            return str(server.public_url).rstrip("/")
         host = _EVERY_INTERFACE.get(server.host, server.host)
-        return f"http://{host}:{server.port}"
+        return f"{'https' if server.tls_cert_file else 'http'}://{host}:{server.port}"
 
     def server(self) -> Server:
-        """A client of the running server; use it as a context manager."""
+        """A client of the running server; use it as a context manager.
+
+        To the server of the settings, and to no other, it shows what that server's data directory holds, unless
+        something was given to be shown.
+        """
+        from minisched.cli import credentials
         from minisched.cli.server import Server
 
-        return Server(self.server_url, self.transport)
+        url = self.server_url
+        authorization, tls = credentials.given(self.token_file, self.environ), None
+        if not self.url or self.url.rstrip("/") == self._listening_url:
+            authorization = authorization or self._own_authorization()
+            tls = self._own_tls(url)
+        return Server(url, self.transport, authorization=authorization, tls=tls)
+
+    def _own_authorization(self) -> str | None:
+        from minisched.cli import credentials
+
+        chosen = self.settings.admin_password
+        if chosen is not None:
+            return credentials.basic("admin", chosen.get_secret_value())
+        return credentials.of_first_admin(self.settings.data_dir)
+
+    def _own_tls(self, url: str) -> ssl.SSLContext | None:
+        """Trusts exactly the certificate of the settings, by whatever address the server is called."""
+        certificate = self.settings.server.tls_cert_file
+        if certificate is None or not url.startswith("https:") or self.settings.server.public_url:
+            return None
+        import ssl
+
+        try:
+            context = ssl.create_default_context(cafile=str(certificate))
+        except OSError as error:
+            raise ConfigurationError(f"cannot be read: {error}", field="server.tls_cert_file") from error
+        context.check_hostname = False
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        return context
 
 
 pass_invocation = click.make_pass_decorator(Invocation, ensure=True)

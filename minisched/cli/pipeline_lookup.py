@@ -85,7 +85,22 @@ def _only(name: str, matches: list[Document], listed: list[Document]) -> Documen
 
 def _nearest(name: str, listed: list[Document]) -> str:
     near = difflib.get_close_matches(name, [str(pipeline["name"]) for pipeline in listed], n=3)
-    return f"Did you mean {' or '.join(near)}?" if near else "`minisched pipeline list` shows all."
+    return (
+        f"Did you mean {' or '.join(near)}?"
+        if near
+        else "`minisched pipeline list` shows all, `minisched deployment list` what OpenMetadata deployed."
+    )
+
+
+def pipeline_key(server: Server, name: str) -> str:
+    """The id of the pipeline with this id, FQN or name; the name itself when there is no entity of it.
+
+    The server's own routes know what is deployed by id, FQN and name, with an entity here or without.
+    """
+    try:
+        return str(find_pipeline(server, name)["id"])
+    except NotFound:
+        return name
 
 
 def service_reference(server: Server, service: Any) -> Any:

@@ -8,7 +8,7 @@ import click
 from rich.text import Text
 
 from minisched.cli.invocation import Invocation, json_option, pass_invocation
-from minisched.cli.pipeline_lookup import find_pipeline
+from minisched.cli.pipeline_lookup import pipeline_key
 from minisched.cli.printing import console, print_json
 from minisched.cli.run_report import end_line, print_end, queue_table, run_facts, runs_table
 from minisched.cli.server import QUEUE, RUNS
@@ -36,7 +36,7 @@ def list_runs(invocation: Invocation, pipeline: str | None, state: tuple[str, ..
     params: dict[str, Any] = {"limit": limit}
     with invocation.server() as server:
         if pipeline:
-            params["pipeline"] = find_pipeline(server, pipeline)["id"]
+            params["pipeline"] = pipeline_key(server, pipeline)
         if state:
             params["state"] = ",".join(state)
         found = server.get(RUNS, params)["data"]

@@ -11,10 +11,9 @@ from zoneinfo import ZoneInfo
 import click
 
 from minisched.cli.invocation import Invocation, json_option, pass_invocation
-from minisched.cli.pipeline_lookup import find_pipeline
+from minisched.cli.pipeline_lookup import pipeline_key
 from minisched.cli.printing import console, print_json, table
 from minisched.cli.server import Server
-from minisched.domain.errors import NotFound
 from minisched.domain.zone import load_zone
 
 Document = dict[str, Any]
@@ -151,12 +150,7 @@ def _extremes(done: Document) -> str:
 
 
 def _path(server: Server, pipeline: str) -> str:
-    """The server knows deployed pipelines by id, FQN and workflow name; those that only have a name here by that."""
-    try:
-        key = str(find_pipeline(server, pipeline)["id"])
-    except NotFound:
-        key = pipeline
-    return f"{_MINISCHED}/pipelines/{quote(key, safe='')}"
+    return f"{_MINISCHED}/pipelines/{quote(pipeline_key(server, pipeline), safe='')}"
 
 
 def _utc(milliseconds: int) -> str:

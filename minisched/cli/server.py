@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
@@ -10,6 +11,7 @@ from typing import Any, Self
 
 import httpx
 
+from minisched.cli.credentials import PASSWORD_VARIABLE, TOKEN_VARIABLE, USER_VARIABLE
 from minisched.cli.exit_codes import ServerRefused, ServerUnreachable
 from minisched.domain.errors import InvalidInput, NotFound
 
@@ -18,10 +20,16 @@ RUNS = "/api/v1/minisched/runs"
 PLACEMENTS = "/api/v1/minisched/pipelines"
 QUEUE = "/api/v1/minisched/queue"
 SANDBOX = "/api/v1/minisched/sandbox"
+DEPLOYMENTS = "/api/v1/minisched/deployments"
 RUNTIMES = "/api/v1/minisched/runtimes"
+AUDIT = "/api/v1/minisched/audit"
 
 JSON_PATCH = "application/json-patch+json"
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_HOW_TO_BE_LET_IN = (
+    f"Set {TOKEN_VARIABLE} (the server's admin makes one with `minisched token create NAME`), "
+    f"or {USER_VARIABLE} and {PASSWORD_VARIABLE}."
+)
 _CONNECT_TIMEOUT_S = 5.0
 # A kill answers when the processes are gone, which may take the grace period of the executor.
 _READ_TIMEOUT_S = 120.0
@@ -34,7 +42,15 @@ class Server:
     server's own message.
     """
 
-    def __init__(self, url: str, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        transport: httpx.BaseTransport | None = None,
+        *,
+        authorization: str | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """`authorization` is the header of that name, `tls` how a certificate is checked, if not as usual."""
         try:
             host = httpx.URL(url).host
             self._client = httpx.Client(
@@ -42,6 +58,8 @@ class Server:
                 timeout=httpx.Timeout(_READ_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S),
                 transport=transport,
                 trust_env=host not in _LOOPBACK,  # a proxy of the environment cannot reach our loopback
+                headers={"Authorization": authorization} if authorization else {},
+                verify=tls or True,
             )
         except httpx.InvalidURL as error:
             raise InvalidInput(f"{url} is not an address: {error}", field="--url") from error
@@ -115,6 +133,8 @@ def _accepted(response: httpx.Response) -> httpx.Response:
     message = _message(response)
     if response.status_code == httpx.codes.NOT_FOUND:
         raise NotFound(message)
+    if response.status_code == httpx.codes.UNAUTHORIZED:
+        raise ServerRefused(message.rstrip(".") + ".", hint=_HOW_TO_BE_LET_IN)
     raise ServerRefused(message)
 
 

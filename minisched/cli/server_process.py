@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import psutil
 
+from minisched.cli.credentials import of_first_admin
 from minisched.cli.exit_codes import ServerUnreachable
 from minisched.cli.interruption import deferring_interrupts
 from minisched.cli.server import RUNTIMES, Server
@@ -64,6 +65,15 @@ class ServerProcess:
             self.stop()
 
     @property
+    def authorization(self) -> str | None:
+        """With which one may do everything there, once it answers."""
+        return of_first_admin(self.data_dir)
+
+    def server(self) -> Server:
+        """A client of it that may do everything."""
+        return Server(self.url, authorization=self.authorization)
+
+    @property
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
@@ -102,7 +112,7 @@ class ServerProcess:
 
     def wait_until_warm(self, within_s: float) -> dict[str, Any]:
         """The runtime that is ready to run, as the server describes it. Raises RuntimeUnusable when none will be."""
-        with Server(self.url) as server:
+        with self.server() as server:
             found: dict[str, Any] = self._poll(
                 lambda: warm_runtime(server), within_s, _WARM_EVERY_S, "has no runtime ready"
             )

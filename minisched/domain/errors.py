@@ -84,6 +84,18 @@ class PreconditionFailed(MinischedError):
     """The entity is not what the caller takes it for."""
 
 
+class Unauthenticated(MinischedError):
+    """Not authorized! This needs a user and a password, or a token."""
+
+
+class Forbidden(MinischedError):
+    """The caller is known, and may not do this."""
+
+
+class TooManyFailures(MinischedError):
+    """Too many wrong passwords or tokens came from this address; wait for a minute."""
+
+
 class OrchestratorError(MinischedError):
     """The orchestrator behind the PipelineServiceClient did not do as asked."""
 

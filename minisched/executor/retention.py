@@ -1,4 +1,4 @@
-"""Deletes runs that ended long ago, their files, old logs of others and old ticks, a few at a time (R11)."""
+"""Deletes old runs with their files, old logs of others, ticks and audit rows, a few at a time (R11)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import structlog
 
 from minisched.domain.errors import StoreUnavailable
 from minisched.executor.run_directory import RunDirectories
-from minisched.ports import Clock, ReceivedLogs, RunStore, TickHistory
+from minisched.ports import AuditTrail, Clock, ReceivedLogs, RunStore, TickHistory
 
 log = structlog.get_logger(__name__)
 
@@ -19,7 +19,8 @@ _TICK_BATCH = 1000
 
 
 class Retention:
-    """One thread; `retention` is the age at which a terminal run goes, `tick_retention` that of a tick."""
+    """One thread; `retention` is the age at which a terminal run goes, `tick_retention` that of a tick,
+    `audit_retention` that of the record of a change."""
 
     def __init__(
         self,
@@ -31,6 +32,8 @@ class Retention:
         clock: Clock,
         retention: timedelta,
         tick_retention: timedelta,
+        audit_trail: AuditTrail,
+        audit_retention: timedelta,
     ) -> None:
         self._runs = runs
         self._ticks = ticks
@@ -39,6 +42,8 @@ class Retention:
         self._clock = clock
         self.retention = retention
         self.tick_retention = tick_retention
+        self._audit_trail = audit_trail
+        self.audit_retention = audit_retention
         self._leaving = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="retention", daemon=True)
 
@@ -69,12 +74,20 @@ class Retention:
             total += deleted
         return total
 
+    def prune_audit(self) -> int:
+        """Delete the audit rows that are old enough to go; returns how many that were."""
+        total = 0
+        before = self._clock.now() - self.audit_retention
+        while deleted := self._audit_trail.prune(before=before, limit=_TICK_BATCH):
+            total += deleted
+        return total
+
     def _loop(self) -> None:
         while not self._leaving.is_set():
             try:
-                runs, ticks = self.prune(), self.prune_ticks()
-                if runs or ticks:
-                    log.info("retention.pruned", runs=runs, ticks=ticks)
+                runs, ticks, changes = self.prune(), self.prune_ticks(), self.prune_audit()
+                if runs or ticks or changes:
+                    log.info("retention.pruned", runs=runs, ticks=ticks, audit_rows=changes)
             except StoreUnavailable as error:
                 log.warning("store.unavailable", error=str(error))
             self._leaving.wait(_EVERY_S)

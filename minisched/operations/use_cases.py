@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from minisched.operations.deployments import Deployments
 from minisched.operations.editing import PipelineEditor
 from minisched.operations.entity_runs import EntityRuns
 from minisched.operations.instants import Instants
@@ -42,6 +43,7 @@ class UseCases:
     pipelines: Pipelines
     service_pipelines: ServicePipelines
     lifecycle: Lifecycle
+    deployments: Deployments
     entity_runs: EntityRuns
     statuses: Statuses
     pipeline_logs: PipelineLogs
@@ -90,6 +92,9 @@ def use_cases(
         pipelines=pipeline_cases,
         service_pipelines=ServicePipelines(store=pipelines, pipelines=pipeline_cases),
         lifecycle=lifecycle,
+        deployments=Deployments(
+            store=deployments, pipelines=pipelines, runs=run_cases, client=client, validate_schedule=validate_schedule
+        ),
         entity_runs=EntityRuns(store=pipelines, directory=directory, lifecycle=lifecycle),
         statuses=status_cases,
         pipeline_logs=PipelineLogs(editor=editor, client=client, mover=mover, runs=runs),

@@ -5,6 +5,15 @@ encrypts, whoever sends them to a person masks. Every method may raise `StoreUna
 when what is behind it does not answer; other errors are named per method.
 """
 
+from minisched.ports.accounts import (
+    AccountStore,
+    ApiToken,
+    AuditEntry,
+    AuditTrail,
+    Authenticator,
+    JwtVerifier,
+    User,
+)
 from minisched.ports.execution import (
     Alarm,
     AutomationRunner,
@@ -49,7 +58,12 @@ from minisched.ports.orchestrator import (
 
 __all__ = [
     "Absence",
+    "AccountStore",
     "Alarm",
+    "ApiToken",
+    "AuditEntry",
+    "AuditTrail",
+    "Authenticator",
     "AutomationRunner",
     "BackfillQueue",
     "ClientResponse",
@@ -60,6 +74,7 @@ __all__ = [
     "EntityRef",
     "Executor",
     "Judge",
+    "JwtVerifier",
     "LogPage",
     "Moved",
     "Outbox",
@@ -84,5 +99,6 @@ __all__ = [
     "Settled",
     "StatusReporter",
     "TickHistory",
+    "User",
     "Watches",
 ]

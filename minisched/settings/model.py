@@ -105,15 +105,23 @@ class ServerSettings(Section):
     host: str = Field(
         default="127.0.0.1",
         min_length=1,
-        description="Address to listen on: one of loopback, or any other together with behind_proxy.",
+        description="Address to listen on: one of loopback, or any other together with TLS or behind_proxy.",
     )
     behind_proxy: bool = Field(
         default=False,
         description=(
-            "Says that a proxy or a firewall lets only those in who may run code on this machine, as whoever deploys "
-            "does. Without it the server listens on loopback only."
+            "Says that a proxy before this server encrypts what passes. Without it, and without TLS, the server "
+            "listens on loopback only."
         ),
     )
+    trusted_proxies: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
+        default=("127.0.0.1", "::1"),
+        description="With behind_proxy: addresses of proxies whose X-Forwarded-For is believed.",
+    )
+    tls_cert_file: _Path | None = Field(
+        default=None, description="Certificate in PEM form, with those that lead to its authority; null: no TLS."
+    )
+    tls_key_file: _Path | None = Field(default=None, description="Private key of the certificate, in PEM form.")
     port: int = Field(default=8580, ge=0, le=65535, description="TCP port; 0 takes a free one.")
     public_url: _HttpUrl | None = Field(
         default=None, description="URL under which others reach this server; null means http://host:port."
@@ -135,8 +143,13 @@ class ServerSettings(Section):
 
     @model_validator(mode="after")
     def _strangers_stay_out(self) -> Self:
-        if not self.behind_proxy and not _is_loopback(self.host):
-            raise ValueError("server.host is not loopback: anybody could run code here; see server.behind_proxy")
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError("server.tls_cert_file and server.tls_key_file go together")
+        if not self.behind_proxy and not self.tls_cert_file and not _is_loopback(self.host):
+            raise ValueError(
+                "server.host is not loopback: passwords would cross the network in clear; "
+                "set server.tls_cert_file and server.tls_key_file, or server.behind_proxy"
+            )
         return self
 
 
@@ -459,6 +472,39 @@ class AirflowSettings(Section):
         return self
 
 
+class AuthSettings(Section):
+    """Who is let in besides the users and tokens of `minisched user` and `minisched token`."""
+
+    openmetadata_jwks_url: _HttpUrl | None = Field(
+        default=None,
+        description=(
+            "Where an OpenMetadata server publishes the keys of its tokens, such as "
+            "http://openmetadata:8585/api/v1/system/config/jwks: its tokens are then accepted here; null: they are not."
+        ),
+    )
+    openmetadata_public_key_file: _Path | None = Field(
+        default=None, description="Its public key in PEM or DER form, instead of that address."
+    )
+    openmetadata_issuer: str = Field(
+        default="open-metadata.org", min_length=1, description="Issuer that its tokens have to name (its JWT_ISSUER)."
+    )
+    openmetadata_role: Literal["viewer", "operator", "admin"] = Field(
+        default="viewer", description="What those with its tokens may do here: viewer, operator or admin. Bots report."
+    )
+    openmetadata_roles: dict[str, Literal["viewer", "operator", "admin"]] = Field(
+        default_factory=dict, description="More, by the name of a role in the token, such as Admin: admin."
+    )
+    audit_retention_days: _Positive = Field(
+        default=365.0, description="Days after which the record of who changed what is deleted."
+    )
+
+    @model_validator(mode="after")
+    def _one_source_of_keys(self) -> Self:
+        if self.openmetadata_jwks_url and self.openmetadata_public_key_file:
+            raise ValueError("set auth.openmetadata_jwks_url or auth.openmetadata_public_key_file, not both")
+        return self
+
+
 class OutboxSettings(Section):
     """How persistently OpenMetadata is told how runs ended."""
 
@@ -501,6 +547,12 @@ class Settings(Section):
         json_schema_extra={"shown_default": "~/.local/share/minisched"},
     )
     server: ServerSettings = Field(default_factory=ServerSettings)
+    auth: AuthSettings = Field(default_factory=AuthSettings)
+    admin_password: SecretStr | None = Field(
+        default=None,
+        min_length=8,
+        description="Password of the user admin, which the first start makes; null: a random one, kept in data_dir.",
+    )
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     secrets: SecretsSettings = Field(default_factory=SecretsSettings)
     client: ClientName = Field(
@@ -590,6 +642,7 @@ class Settings(Section):
             self.openmetadata.jwt_token,
             self.airflow_plugin.password,
             self.airflow.password,
+            self.admin_password,
         )
         values = [secret.get_secret_value() for secret in given if secret]
         if self.secrets.key:

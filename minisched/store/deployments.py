@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
 from minisched import failpoints
+from minisched.acting import acting, touches
 from minisched.domain.errors import ConfigurationError
 from minisched.domain.instant import from_ms, to_ms
 from minisched.domain.pipeline import Deployment, Document, Judgement
@@ -19,6 +20,7 @@ from minisched.store.secrets import SecretBox
 from minisched.store.tables import deployments
 
 _BY_ID = select(deployments).where(deployments.c.id == bindparam("pipeline_id"))
+_FQN = select(deployments.c.fqn).where(deployments.c.id == bindparam("pipeline_id"))
 _BY_CLEAN_NAME = select(deployments).where(deployments.c.clean_name_hash == bindparam("clean_name_hash"))
 
 
@@ -31,6 +33,7 @@ class SqlDeploymentStore:
 
     def upsert(self, deployment: Deployment) -> bool:
         """As the port says. When it was deployed makes no difference, everything else does."""
+        touches(deployment.fqn)
         if self._is_stored(deployment):
             return False
         row = self._row(deployment)
@@ -68,6 +71,7 @@ class SqlDeploymentStore:
         statement = update(deployments).where(deployments.c.id == pipeline_id).values(enabled=enabled)
 
         def change(connection: Connection) -> bool:
+            _touch(connection, pipeline_id)
             known = bool(connection.execute(statement).rowcount)
             if known:
                 schedule_rows.set_enabled(connection, pipeline_id, enabled=enabled, at_ms=to_ms(at))
@@ -81,6 +85,7 @@ class SqlDeploymentStore:
         statement = delete(deployments).where(deployments.c.id == pipeline_id)
 
         def forget(connection: Connection) -> bool:
+            _touch(connection, pipeline_id)
             known = bool(connection.execute(statement).rowcount)
             schedule_rows.forget_schedule(connection, pipeline_id, at_ms=to_ms(at))
             return known
@@ -126,6 +131,12 @@ class SqlDeploymentStore:
             runtime=row.runtime,
             judgement=Judgement(row.judged_by, tuple(load(row.left_out or "[]"))),
         )
+
+
+def _touch(connection: Connection, pipeline_id: str) -> None:
+    if acting.get() is not None:
+        fqn = connection.execute(_FQN, {"pipeline_id": pipeline_id}).scalar_one_or_none()
+        touches(pipeline_id if fqn is None else fqn)
 
 
 def _same(one: Deployment, other: Deployment) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, select, text, update
 from sqlalchemy.exc import ArgumentError
 
+from minisched.acting import Action, acting
 from minisched.domain.errors import ConfigurationError, StoreUnavailable
 from minisched.store import sqlite
 from minisched.store.errors import ConnectionLost, Deadlock, translated
@@ -58,6 +59,7 @@ class Database:
         self._writes = 0
         self._write_failed = False
         self._fence: Callable[[Connection], None] | None = None
+        self._witness: Callable[[Connection, Action], Sequence[str | None]] | None = None
 
     @property
     def dialect(self) -> str:
@@ -84,15 +86,29 @@ class Database:
                 if self._fence is not None:
                     self._fence(connection)
                 yield connection
+                told = self._told(connection)
         except StoreUnavailable:
             self._write_failed = True
             raise
         self._write_failed = False
+        if told and (action := acting.get()) is not None:
+            action.note_recorded(told)
         self._look_after_log()
 
     def fence_off(self, fence: Callable[[Connection], None]) -> None:
         """From now on no transaction writes before `fence` has let it pass, in the same transaction."""
         self._fence = fence
+
+    def have_witnessed(self, witness: Callable[[Connection, Action], Sequence[str | None]]) -> None:
+        """From now on what somebody asked for is written down by `witness` before the transaction that does it commits.
+
+        It returns what it has written down: `Action.unrecorded` of that moment.
+        """
+        self._witness = witness
+
+    def _told(self, connection: Connection) -> Sequence[str | None]:
+        action = acting.get()
+        return self._witness(connection, action) if action is not None and self._witness is not None else ()
 
     def transact_unfenced(self, work: Callable[[Connection], T]) -> T:
         """The result of `work` in a writing transaction that no fence keeps out: for the lease itself."""

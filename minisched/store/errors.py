@@ -20,6 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from minisched.domain.errors import (
     ConfigurationError,
+    Conflict,
     DuplicateRun,
     EntityExists,
     InvalidInput,
@@ -35,6 +36,8 @@ _MEANING: dict[str, type[MinischedError]] = {
     "uq_documents_kind_sort_key": EntityExists,
     "uq_deployments_clean_name_hash": NameCollision,
     "uq_placements_clean_name_hash": NameCollision,
+    "pk_users": Conflict,
+    "uq_tokens_user_name_name": Conflict,
     "pk_runs": DuplicateRun,
     "uq_runs_pipeline_id_scheduled_for_ms": DuplicateRun,
     "uq_runs_idempotency_hash": DuplicateRun,

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from minisched import failpoints
+from minisched.acting import touches
 from minisched.domain.errors import PipelineNotFound, StoreUnavailable, VersionConflict
 from minisched.domain.pipeline import Pipeline
 from minisched.ports import PipelinePage, PipelineQuery
@@ -38,6 +39,7 @@ class SqlPipelineStore:
     def create(self, pipeline: Pipeline) -> None:
         """As the port says. When the database goes away during the commit, looks once whether it is stored."""
         row = self._row(pipeline)
+        touches(pipeline.fqn)
 
         def create(connection: Connection) -> None:
             connection.execute(insert(pipelines), row)
@@ -51,6 +53,7 @@ class SqlPipelineStore:
     def replace(self, pipeline: Pipeline, *, expected: Pipeline) -> None:
         """As the port says. When the database goes away during the commit, looks once whether it is stored."""
         row = self._row(pipeline)
+        touches(pipeline.fqn)
 
         def replace(connection: Connection) -> None:
             stored = connection.execute(_BY_ID_LOCKED, {"pipeline_id": expected.id}).scalar_one_or_none()
@@ -101,11 +104,12 @@ class SqlPipelineStore:
 
     def remove(self, pipeline_id: str) -> None:
         def remove(connection: Connection) -> None:
-            fqn_of = select(pipelines.c.fqn_hash).where(pipelines.c.id == pipeline_id)
-            fqn_hash = connection.execute(fqn_of).scalar_one_or_none()
-            if fqn_hash is None:
+            fqn_of = select(pipelines.c.fqn, pipelines.c.fqn_hash).where(pipelines.c.id == pipeline_id)
+            found = connection.execute(fqn_of).one_or_none()
+            if found is None:
                 raise _not_found(pipeline_id)
-            connection.execute(delete(pipeline_statuses).where(pipeline_statuses.c.fqn_hash == fqn_hash))
+            touches(found.fqn)
+            connection.execute(delete(pipeline_statuses).where(pipeline_statuses.c.fqn_hash == found.fqn_hash))
             connection.execute(delete(pipelines).where(pipelines.c.id == pipeline_id))
 
         try:

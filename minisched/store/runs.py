@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from sqlalchemy import Connection, Row, bindparam, delete, exists, func, insert, select, update
 
 from minisched import failpoints
+from minisched.acting import touches
 from minisched.domain.errors import DuplicateRun, IllegalTransition, RunNotFound, StoreUnavailable
 from minisched.domain.instant import from_ms, to_ms
 from minisched.domain.queueing import NO_LIMITS, ServiceLimits
@@ -53,6 +54,7 @@ class SqlRunStore:
     def enqueue(self, run: Run, *, idempotency_key: str | None = None) -> Run:
         """As the port says. When the database goes away during the commit, looks once whether the run is there."""
         row = to_row(run, self._box, idempotency_key=idempotency_key)
+        touches(f"{run.pipeline_fqn}, run {run.id}")
         failpoints.reach("before_insert_run")
         try:
             self._database.transact(lambda connection: _insert(connection, row))
@@ -137,7 +139,10 @@ class SqlRunStore:
         connection.execute(wish.values(**stop_columns(stop)))
         self._end(connection, run_id, (RunState.QUEUED,), outcome_columns(outcome), stop.at)
         failpoints.reach("before_stop_commit")
-        return connection.execute(_BY_ID, {"run_id": run_id}).one_or_none()
+        row = connection.execute(_BY_ID, {"run_id": run_id}).one_or_none()
+        if row is not None:
+            touches(f"{row.pipeline_fqn}, run {run_id}")
+        return row
 
     def finish(
         self,

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, exists, insert, select, update
 
 from minisched import failpoints
+from minisched.acting import touches
 from minisched.domain.instant import from_ms, to_ms
 from minisched.domain.pipeline import Deployment
 from minisched.domain.run import Run, RunKind, RunState
@@ -110,6 +111,7 @@ class SqlScheduleStore:
             known = _runs_of(connection, [(run.pipeline_id, run.scheduled_for) for run in new if run.scheduled_for])
             missing = [run for run in new if (run.pipeline_id, run.scheduled_for) not in known]
             if missing:
+                touches(missing[0].pipeline_fqn)
                 connection.execute(
                     insert(runs), [run_rows.to_row(run, self._box, idempotency_key=None) for run in missing]
                 )

@@ -39,6 +39,8 @@ sandbox_metadata = MetaData(naming_convention=NAMING_CONVENTION)
 
 # What is sorted or compared by range is cut at this length, so that it fits into an index everywhere.
 KEY_LENGTH = 512
+# The longest name of a user or a token.
+NAME_LENGTH = 128
 
 _LongText = Text().with_variant(LONGTEXT(), "mysql", "mariadb")
 _Serial = BigInteger().with_variant(Integer(), "sqlite")
@@ -299,6 +301,57 @@ leases = Table(
     Column("holder", _LongText),
     PrimaryKeyConstraint("name"),
     UniqueConstraint("token"),
+    **_MYSQL,
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("name", String(NAME_LENGTH), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("password_hash", String(255), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    PrimaryKeyConstraint("name"),
+    CheckConstraint("role IN ('viewer', 'operator', 'admin')", name="role"),
+    **_MYSQL,
+)
+
+# What is kept of a token proves that somebody has it, and is of no use to whoever reads it here.
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", _Id, nullable=False),
+    Column("user_name", String(NAME_LENGTH), ForeignKey("users.name", ondelete="CASCADE"), nullable=False),
+    Column("name", String(NAME_LENGTH), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("digest", _Hash, nullable=False),
+    Column("beginning", String(32), nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger),
+    PrimaryKeyConstraint("id"),
+    UniqueConstraint("digest"),
+    UniqueConstraint("user_name", "name"),
+    CheckConstraint("role IN ('viewer', 'operator', 'admin')", name="role"),
+    **_MYSQL,
+)
+
+# Outlives those whom it names.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _Serial, autoincrement=True, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("user_name", String(256), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("via", String(256), nullable=False),
+    Column("operation", String(64), nullable=False),
+    Column("peer", String(64), nullable=False),
+    Column("request", _LongText, nullable=False),
+    Column("touched", _LongText),
+    PrimaryKeyConstraint("id"),
+    Index("ix_audit_by_user", "user_name", "id"),
+    Index("ix_audit_by_age", "at_ms"),
+    sqlite_autoincrement=True,
     **_MYSQL,
 )
 

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import httpx
 
+from minisched.cli.server_process import ServerProcess
 from minisched.domain.pipeline import Document
 from tests.waiting import wait_until
 
@@ -19,8 +20,10 @@ CONNECTORS = Path(__file__).parent / "connectors"
 class CatalogServer:
     """The API of a server: pipelines, runs, and the sandbox catalog that they fill."""
 
-    def __init__(self, url: str) -> None:
-        self.http = httpx.Client(base_url=f"{url}/api/v1", timeout=30)
+    def __init__(self, process: ServerProcess) -> None:
+        self.http = httpx.Client(
+            base_url=f"{process.url}/api/v1", timeout=30, headers={"Authorization": process.authorization or ""}
+        )
 
     def close(self) -> None:
         self.http.close()

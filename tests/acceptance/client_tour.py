@@ -183,7 +183,9 @@ def run_tour(client: Any, pipeline_id: str, fqn: str, service: Any) -> dict[str,
 
 def events_of(client: Any, path: str) -> list[dict[str, Any]]:
     """Of a stream that ends."""
-    response = requests.get(f"{client.config.hostPort}/v1{path}", timeout=60)
+    token = client.config.securityConfig.jwtToken.get_secret_value()
+    headers = {"Authorization": f"Bearer {token}"}
+    response = requests.get(f"{client.config.hostPort}/v1{path}", headers=headers, timeout=60)
     lines = response.content.decode().split("\n")
     return [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
 

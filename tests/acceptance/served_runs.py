@@ -95,10 +95,12 @@ class ServedRuns(ServerProcess):
 
 
 @contextmanager
-def served_runs(directory: Path, **settings: str) -> Iterator[ServedRuns]:
-    """Serves and is warm; nothing is left of it afterwards."""
+def served_runs(directory: Path, *, authorization: str | None = None, **settings: str) -> Iterator[ServedRuns]:
+    """Serves and is warm; nothing is left of it afterwards. `authorization` is for an admin of another password."""
     small = {"EXECUTOR__STOP_GRACE_S": str(GRACE_S), "EXECUTOR__SLOTS": "8"}
     server = ServedRuns(directory, {**small, **settings})
+    if authorization is not None:
+        server.http.headers["authorization"] = authorization
     try:
         server.start()
         server.make_service()

@@ -21,6 +21,7 @@ import psutil
 from minisched.runtimes.runtime import Manifest
 from minisched.worker import protocol
 from tests.acceptance.openmetadata_double import SERVICE
+from tests.credentials import ADMIN_HEADERS, ADMIN_PASSWORD
 from tests.processes_of_tests import processes_about
 from tests.waiting import wait_until
 
@@ -44,8 +45,13 @@ class ServerProcess:
         self._settings = dict(settings)
         self._process: subprocess.Popen[bytes] | None = None
         self._log_path = directory / "server.log"
-        self.http = httpx.Client(base_url=self.url, trust_env=False, timeout=60)
+        self.http = httpx.Client(base_url=self.url, trust_env=False, timeout=60, headers=ADMIN_HEADERS)
         write_standin_runtime(self.data / "runtimes")
+
+    @property
+    def bot_token(self) -> str:
+        """With which runs speak to the sandbox; there is one once the server was started."""
+        return (self.data / "sandbox.token").read_text()
 
     # --- the process ------------------------------------------------------------------------------------------------
 
@@ -130,6 +136,7 @@ class ServerProcess:
             "LAUNCHER__SPARES": "1",
             "LOGGING__FORMAT": "json",
             "EXECUTOR__STOP_GRACE_S": "2",
+            "ADMIN_PASSWORD": ADMIN_PASSWORD,
         }
         return {**inherited, **{f"MINISCHED_{name}": value for name, value in {**ours, **settings}.items()}}
 

@@ -105,7 +105,7 @@ def openmetadata(tmp_path_factory: pytest.TempPathFactory, real_runtime: Path) -
     with ServerProcess(tmp_path_factory.mktemp("server"), variables) as process:
         process.wait_until_live()
         process.wait_until_warm(120)
-        catalog = CatalogServer(process.url)
+        catalog = CatalogServer(process)
         with httpx.Client(trust_env=False, timeout=120) as http:
             yield OpenMetadata(process, JavaClient(http, process.url, password=PASSWORD), catalog)
         catalog.close()

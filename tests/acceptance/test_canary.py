@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from uuid import uuid4
 
 import pytest
 
+from minisched.cli.credentials import basic, bearer
 from minisched.worker import protocol
 from tests.acceptance.openmetadata_double import SERVICE
 from tests.acceptance.served_runs import ServedRuns, served_runs
@@ -28,7 +30,18 @@ STEM = "c4nary-"
 TAIL = "-ö/+&\"'"
 CANARIES = {
     kind: f"{STEM}{kind}{TAIL}"
-    for kind in ("service", "token", "private", "app", "override", "source", "environment", "plugin", "settings")
+    for kind in (
+        "service",
+        "token",
+        "private",
+        "app",
+        "override",
+        "source",
+        "environment",
+        "plugin",
+        "settings",
+        "admin",
+    )
 }
 SECRETS_OF_OUR_OWN = {"secret.key", "sandbox.token"}
 
@@ -40,7 +53,16 @@ class Planted:
         self.server = server
         self.java = JavaClient(server.http, server.url, password=CANARIES["plugin"])
         self.sandbox_token = (server.data / "sandbox.token").read_text()
+        self.api_token = self._api_token()
         self.runs: list[str] = []
+
+    def _api_token(self) -> str:
+        """One of the admin's, used once."""
+        command = [sys.executable, "-m", "minisched", "token", "create", "ci"]
+        environment = {**os.environ, "MINISCHED_DATA_DIR": str(self.server.data)}
+        token = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+        assert self.server.http.get(RUNS, headers={"Authorization": bearer(token)}).status_code == 200
+        return token
 
     def plant(self) -> None:
         self._plant_service()
@@ -135,6 +157,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planted]:
     settings.write_text(
         json.dumps(
             {
+                "admin_password": CANARIES["admin"],
                 "airflow_plugin": {"password": CANARIES["plugin"]},
                 "openmetadata": {"jwt_token": CANARIES["settings"]},
                 "runtime": {"environment": {"WAREHOUSE_PASSWORD": CANARIES["environment"], "GREETING": "hello"}},
@@ -142,7 +165,13 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planted]:
         )
     )
     settings.chmod(0o600)
-    with served_runs(directory, CONFIG=str(settings), LOGGING__LEVEL="debug") as server:
+    with served_runs(
+        directory,
+        CONFIG=str(settings),
+        LOGGING__LEVEL="debug",
+        ADMIN_PASSWORD="",
+        authorization=basic("admin", CANARIES["admin"]),
+    ) as server:
         found = Planted(server)
         found.plant()
         yield found
@@ -172,6 +201,7 @@ def test_no_file_has_one(planted: Planted) -> None:
     assert [str(path) for path in files if STEM.encode() in path.read_bytes()] == []
     token = planted.sandbox_token.encode()
     assert [path.name for path in files if token in path.read_bytes()] == ["sandbox.token"]
+    assert [str(path) for path in files if planted.api_token.encode() in path.read_bytes()] == []
     assert {
         path.name for path in files if path.stat().st_mode & 0o077 and path.is_relative_to(planted.server.data)
     } <= {path.name for path in (planted.server.data / "runtimes").rglob("*")}
@@ -185,6 +215,8 @@ def test_no_answer_has_one(planted: Planted) -> None:
         f"{RUNS}?limit=100",
         "/api/v1/minisched/outbox",
         "/api/v1/minisched/runtimes",
+        "/api/v1/minisched/deployments",
+        "/api/v1/minisched/audit?limit=1000",
         "/api/v1/minisched/sandbox/tree",
         "/api/v1/minisched/sandbox/export",
         "/api/v1/services/databaseServices?limit=100&fields=*",
@@ -219,7 +251,7 @@ def test_no_answer_has_one(planted: Planted) -> None:
     for name in {server.run(run_id)["pipelineName"] for run_id in planted.runs}:
         answers[f"last_dag_logs of {name}"] = planted.java.get(f"last_dag_logs?dag_id={name}&task_id=x")
         answers[f"status of {name}"] = planted.java.get(f"status?dag_id={name}")
-    wanted = (STEM, planted.sandbox_token)
+    wanted = (STEM, planted.sandbox_token, planted.api_token)
     assert [path for path, answer in answers.items() if any(secret in answer.text for secret in wanted)] == []
 
 
@@ -234,7 +266,8 @@ def test_no_process_shows_one(planted: Planted) -> None:
                 shown[pid, name] = Path(f"/proc/{pid}/{name}").read_bytes()
             except PermissionError:  # its memory is hidden, and we are not root
                 assert name == "environ"
-    assert [key for key, text in shown.items() if STEM.encode() in text or planted.sandbox_token.encode() in text] == []
+    secrets = [secret.encode() for secret in (STEM, planted.sandbox_token, planted.api_token)]
+    assert [key for key, text in shown.items() if any(secret in text for secret in secrets)] == []
 
 
 def test_no_process_lets_others_of_its_user_look_into_it(planted: Planted) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ import pytest
 
 from tests.acceptance.openmetadata_double import SERVICE
 from tests.acceptance.server_process import PIPELINES, ServerProcess, pipeline_request, server_process
+from tests.credentials import ADMIN_PASSWORD
 from tests.scripted_http import Asked, scripted_server
 from tests.waiting import wait_until
 
@@ -127,7 +129,8 @@ def test_a_run_is_shown_as_queued_as_long_as_airflow_says_so(server: ServerProce
 
 def minisched(server: ServerProcess, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "minisched", "--url", server.url, "pipeline", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    environment = {**os.environ, "MINISCHED_PASSWORD": ADMIN_PASSWORD}
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
 
 
 def test_the_command_line_shows_what_airflow_has(server: ServerProcess, airflow: ScriptedAirflow) -> None:

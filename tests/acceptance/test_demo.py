@@ -96,8 +96,9 @@ def test_a_kept_server_goes_on_serves_the_next_demo_and_can_be_ended(environment
     shown = json.loads(_demo(environment, "--keep", "--json").stdout)
     server = shown["server"]
     assert server["kept"] is True
+    password = Path(server["passwordFile"]).read_text()
     for url in server["addresses"].values():
-        assert httpx.get(url, trust_env=False).status_code == 200, url
+        assert httpx.get(url, trust_env=False, auth=("admin", password)).status_code == 200, url
     reused = json.loads(_demo(environment, "--json").stdout)["server"]
     assert (reused["pid"], reused["kept"]) == (server["pid"], True)
     os.kill(server["pid"], signal.SIGTERM)

@@ -20,6 +20,7 @@ import pytest
 
 from minisched.store.secrets import new_key
 from tests.acceptance.server_process import PIPELINES, TERMINAL, ServerProcess, server_process
+from tests.credentials import ADMIN
 from tests.databases import url_for
 from tests.waiting import wait_until
 
@@ -122,7 +123,7 @@ def test_a_server_that_lost_its_lease_while_it_slept_writes_no_more(pair: Pair) 
 
 
 def _triggered(server: ServerProcess, pipeline: dict[str, object]) -> httpx.Response:
-    return httpx.post(f"{server.url}{PIPELINES}/trigger/{pipeline['id']}", timeout=120, trust_env=False)
+    return httpx.post(f"{server.url}{PIPELINES}/trigger/{pipeline['id']}", timeout=120, trust_env=False, auth=ADMIN)
 
 
 def _succeeded(call: Future[httpx.Response]) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 
 from tests.acceptance.server_process import ServerProcess, server_process
+from tests.credentials import ADMIN_PASSWORD
 from tests.waiting import wait_until
 
 Document = dict[str, Any]
@@ -117,7 +118,7 @@ def _cli(server: ServerProcess, *arguments: str) -> str:
         text=True,
         timeout=60,
         check=False,
-        env={**os.environ, "MINISCHED_DATA_DIR": str(server.data)},
+        env={**os.environ, "MINISCHED_DATA_DIR": str(server.data), "MINISCHED_PASSWORD": ADMIN_PASSWORD},
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from minisched.cli.credentials import basic
 from minisched.cli.run_log import follow_log
 from minisched.cli.server import Server
 from minisched.worker import protocol
 from tests.acceptance.served_runs import ServedRuns, served_runs
 from tests.acceptance.server_process import PIPELINES
+from tests.credentials import ADMIN
 from tests.waiting import wait_until
 
 LIMIT = 8 * 1024 * 1024
@@ -94,7 +96,7 @@ def test_the_pages_of_openmetadata_skip_what_was_dropped(server: ServedRuns, lon
 
 def test_a_stream_of_events_jumps_over_what_was_dropped(server: ServedRuns, long_run: str) -> None:
     parts: list[bytes] = []
-    with Server(server.url) as client:
+    with Server(server.url, authorization=basic(*ADMIN)) as client:
         follow_log(client, long_run, parts.append)
     assert b"".join(parts) == server.whole_log(long_run)
 

@@ -37,12 +37,12 @@ def server(tmp_path: Path) -> Iterator[ServerProcess]:
 @pytest.mark.parametrize("kind", ["new pipelines", "one pipeline, edited"])
 def test_the_last_deploys_cost_what_the_first_cost(server: ServerProcess, kind: str) -> None:
     java = JavaClient(server.http, server.url, password=PASSWORD, prefix=PREFIXES[0])
-    one = deploy_payload(f"{server.url}/api", service=SERVICE)
+    one = deploy_payload(f"{server.url}/api", service=SERVICE, token=server.bot_token)
 
     def deploy(number: int) -> float:
         document = one | {"displayName": str(number)}
         if kind == "new pipelines":
-            document = deploy_payload(f"{server.url}/api", service=SERVICE)
+            document = deploy_payload(f"{server.url}/api", service=SERVICE, token=server.bot_token)
         started = time.perf_counter()
         answer = java.post("deploy", document)
         taken_ms = (time.perf_counter() - started) * 1000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,8 +29,8 @@ def tour(tmp_path_factory: pytest.TempPathFactory, real_runtime: Path) -> Iterat
     with ServerProcess(directory / "data", {"MINISCHED_RUNTIME__DEFAULT": str(real_runtime)}) as process:
         process.wait_until_live()
         process.wait_until_warm(120)
-        token = (directory / "data" / "sandbox.token").read_text()
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        token = _admin_token(directory / "data", environment)
         done = subprocess.run(
             [str(real_runtime), str(TOUR), process.url, token, str(database)],
             check=False,
@@ -41,6 +42,18 @@ def tour(tmp_path_factory: pytest.TempPathFactory, real_runtime: Path) -> Iterat
         )
         assert done.returncode == 0, done.stderr[-4000:]
         yield json.loads(done.stdout.splitlines()[-1])
+
+
+def _admin_token(data_dir: Path, environment: dict[str, str]) -> str:
+    """What a script is given that manages pipelines; the client takes it for the JWT of a bot."""
+    done = subprocess.run(
+        [sys.executable, "-m", "minisched", "token", "create", "tour", "--role", "admin"],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**environment, "MINISCHED_DATA_DIR": str(data_dir)},
+    )
+    return done.stdout.strip()
 
 
 def test_it_creates_finds_lists_patches_and_restores(tour: Document) -> None:

@@ -25,6 +25,7 @@ import pytest
 from tests.acceptance.history import History, Intention, violations
 from tests.acceptance.openmetadata_double import openmetadata_double
 from tests.acceptance.server_process import PIPELINES, TERMINAL, ServerProcess, server_process
+from tests.credentials import ADMIN
 from tests.waiting import wait_until
 
 KILLS = int(os.environ.get("MINISCHED_LONG", "0"))
@@ -69,7 +70,7 @@ class Chaos:
 
     def _ask(self, intention: Intention) -> None:
         path, headers = f"{PIPELINES}/trigger/{intention.pipeline_id}", {"Idempotency-Key": intention.key}
-        with httpx.Client(base_url=self.server.url, trust_env=False, timeout=30, headers=headers) as http:
+        with httpx.Client(base_url=self.server.url, trust_env=False, timeout=30, auth=ADMIN, headers=headers) as http:
             while not self.over.wait(0.05):
                 with suppress(httpx.TransportError):
                     answer = http.post(path)
@@ -80,7 +81,7 @@ class Chaos:
 
     def watching(self) -> None:
         """Look at all runs again and again, as a page in a browser does."""
-        with httpx.Client(base_url=self.server.url, trust_env=False, timeout=30) as http:
+        with httpx.Client(base_url=self.server.url, trust_env=False, timeout=30, auth=ADMIN) as http:
             while not self.over.wait(0.2):
                 with suppress(httpx.TransportError):
                     runs = http.get("/api/v1/minisched/runs", params={"limit": 1000}).json()["data"]

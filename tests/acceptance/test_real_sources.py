@@ -29,7 +29,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, real_runtime: Path) -> Iter
     with ServerProcess(tmp_path_factory.mktemp("server"), variables) as process:
         process.wait_until_live()
         process.wait_until_warm(120)
-        server = CatalogServer(process.url)
+        server = CatalogServer(process)
         yield server
         server.close()
 

@@ -62,7 +62,8 @@ def live_api(directory: Path) -> Iterator[Api]:
     variables = {"MINISCHED_EXECUTOR__DRAIN": "stop", "MINISCHED_LAUNCHER__LINGER_S": "1"}
     with ServerProcess(directory / "data", variables) as process:
         process.wait_until_live()
-        with httpx.Client(base_url=process.url, trust_env=False, timeout=30) as http:
+        headers = {"Authorization": process.authorization or ""}
+        with httpx.Client(base_url=process.url, trust_env=False, timeout=30, headers=headers) as http:
 
             def made(kind: str, path: str, document: Document) -> Document:
                 answer = http.put(f"/api/v1/{path}", json=document)

@@ -35,7 +35,7 @@ from minisched.store.placements import SqlPlacementStore
 from minisched.store.schedules import SqlScheduleStore
 from minisched.store.secrets import SecretBox, new_key
 from minisched.store.watches import SqlWatches
-from tests.fakes import FakeRuntimeChoice, ScriptedJudge
+from tests.fakes import FakeRuntimeChoice, MemoryAuditTrail, ScriptedJudge
 from tests.integration.supervised_node import RUNTIME, SupervisedNode, SystemClock
 
 
@@ -146,7 +146,7 @@ def this_machine(directory: Path) -> Iterator[Machine]:
 @contextmanager
 def behind_the_dialect(machine: Orchestrator) -> Iterator[Orchestrator]:
     """The machine as Airflow, behind the plugin's dialect, over a real connection."""
-    plugin = AirflowPlugin(client=machine.client, username="ann", password="p:w ö")
+    plugin = AirflowPlugin(client=machine.client, username="ann", password="p:w ö", audit_trail=MemoryAuditTrail())
     app = Litestar(airflow_plugin_routers(plugin), openapi_config=None, logging_config=None)
     with bind("127.0.0.1", 0) as listener, serving_in_background(app, listener, stopping=threading.Event()):
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"

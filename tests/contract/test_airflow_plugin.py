@@ -16,10 +16,10 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from minisched.api.airflow_plugin.access import FailedAttempts
 from minisched.clients.log_pages import PAGE_BYTES
 from minisched.domain.pipeline import Document
 from minisched.domain.versions import same_line
+from minisched.operations.failed_attempts import FailedAttempts
 from tests.acceptance.openmetadata_double import SERVICE
 from tests.acceptance.server_process import ServerProcess, server_process
 from tests.airflow_java_client import PREFIXES, JavaClient, basic, deploy_payload
@@ -40,6 +40,7 @@ class Plugin:
         return JavaClient(self.server.http, self.server.url, **{"password": PASSWORD, **changes})
 
     def payload(self, behaviour: str | None = None, **changes: Any) -> Document:
+        changes = {"token": self.server.bot_token, **changes}
         payload = deploy_payload(f"{self.server.url}/api", service=SERVICE, **changes)
         if behaviour is not None:
             payload["sourceConfig"]["config"]["behaviour"] = behaviour

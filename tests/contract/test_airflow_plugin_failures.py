@@ -19,7 +19,7 @@ from minisched.domain.errors import (
 from minisched.domain.pipeline import Document
 from minisched.ports import ClientResponse
 from tests.airflow_java_client import KNOWN_CODES, basic, deploy_payload
-from tests.fakes import ScriptedClient
+from tests.fakes import MemoryAuditTrail, ScriptedClient
 
 PLUGIN = "/api/v1/openmetadata"
 HEADERS = {"Authorization": basic("ann", "pw")}
@@ -33,7 +33,9 @@ def orchestrator() -> ScriptedClient:
 
 @pytest.fixture
 def http(orchestrator: ScriptedClient) -> Iterator[TestClient[Litestar]]:
-    routers = airflow_plugin_routers(AirflowPlugin(client=orchestrator, username="ann", password="pw"))
+    routers = airflow_plugin_routers(
+        AirflowPlugin(client=orchestrator, username="ann", password="pw", audit_trail=MemoryAuditTrail())
+    )
     app = Litestar(routers, request_max_body_size=100_000, openapi_config=None, logging_config=None)
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client

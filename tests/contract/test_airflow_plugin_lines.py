@@ -51,6 +51,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         write_runtime(server.data / "runtimes", "om-1.1", "1.1.7.0", LEGACY)
         server.start()
         server.make_service()
+        # Which line the pipelines' server has is asked when one of them runs, and remembered.
+        ran(server, client(server), payload(server))
         yield server
 
 
@@ -61,7 +63,7 @@ def client(server: ServerProcess, runtime: str | None = None) -> JavaClient:
 
 
 def payload(server: ServerProcess, url: str | None = None, **changes: Any) -> Document:
-    return deploy_payload(url or f"{server.url}/api", service=SERVICE, **changes)
+    return deploy_payload(url or f"{server.url}/api", service=SERVICE, token=server.bot_token, **changes)
 
 
 def ran(server: ServerProcess, java: JavaClient, document: Document) -> tuple[dict[str, Any], str]:

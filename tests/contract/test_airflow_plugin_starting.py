@@ -53,7 +53,7 @@ def test_every_route_while_the_launcher_starts(server: ServerProcess, gate: Path
     # The version is known from the runtime's manifest, once that was read.
     wait_until(lambda: server.http.get("/api/v1/openmetadata/health").status_code == 200, timeout_s=30)
     assert java.get("health-auth").json() == {"status": "healthy", "version": "0.0.1"}
-    document = deploy_payload(f"{server.url}/api", service=SERVICE)
+    document = deploy_payload(f"{server.url}/api", service=SERVICE, token=server.bot_token)
     name = document["name"]
     deployed = java.post("deploy", document)
     assert deployed.status_code == 200
@@ -73,7 +73,7 @@ def test_every_route_while_the_launcher_starts(server: ServerProcess, gate: Path
     refused = java.post("run_automation", automation)
     assert refused.status_code == 503
     assert "being started" in refused.json()["error"]
-    gone = deploy_payload(f"{server.url}/api", service=SERVICE)
+    gone = deploy_payload(f"{server.url}/api", service=SERVICE, token=server.bot_token)
     java.post("deploy", gone)
     java.post("trigger", {"dag_id": gone["name"]})
     assert java.post("kill", {"dag_id": gone["name"]}).status_code == 200
@@ -97,6 +97,6 @@ def test_a_runtime_that_cannot_be_imported_is_unhealthy_and_says_why(tmp_path: P
         answer = java.get("health-auth")
         assert answer.status_code == 400
         assert "no workflow class" in answer.json()["error"]
-        deployed = java.post("deploy", deploy_payload(f"{server.url}/api", service=SERVICE))
+        deployed = java.post("deploy", deploy_payload(f"{server.url}/api", service=SERVICE, token=server.bot_token))
         assert deployed.status_code == 200
         assert "was not checked" in deployed.json()["message"]

@@ -26,6 +26,7 @@ from minisched.domain.pipeline import Document
 from minisched.serving import bind, serving_in_background
 from tests.api_worlds import OWNER_ID, PIPELINES, a_create_request, a_world
 from tests.contract.ingestion_pipelines import a_status
+from tests.credentials import ADMIN, ADMIN_HEADERS
 
 # 5,000 requests and more with MINISCHED_LONG=1, some hundreds without.
 REQUESTS = 100 if os.environ.get("MINISCHED_LONG") else 6
@@ -56,7 +57,7 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Described]:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with (
             serving_in_background(world.app, listener, stopping=world.stopping),
-            httpx.Client(base_url=url, trust_env=False) as http,
+            httpx.Client(base_url=url, trust_env=False, auth=ADMIN) as http,
         ):
             document = http.get("/schema/openapi.json").json()
             yield Described(url, document, schemathesis.openapi.from_dict(document), _planted(http))
@@ -84,7 +85,7 @@ def _planted(http: httpx.Client) -> dict[str, str]:
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 def test_no_answer_contradicts_the_description(described: Described, mode: GenerationMode) -> None:
     asked: dict[str, int] = {}
-    with httpx.Client(base_url=described.url, trust_env=False) as http:
+    with httpx.Client(base_url=described.url, trust_env=False, auth=ADMIN) as http:
         for result in described.schema.get_all_operations():
             operation = result.ok()
             asked[operation.label] = _ask(described, operation, mode)
@@ -115,7 +116,7 @@ def _ask(described: Described, operation: Any, mode: GenerationMode) -> int:
         if luck and operation.method.upper() != "DELETE":
             for name in case.path_parameters or {}:
                 case.path_parameters[name] = described.known.get(name, case.path_parameters[name])
-        answer = case.call(base_url=described.url)
+        answer = case.call(base_url=described.url, headers=ADMIN_HEADERS)
         case.validate_response(answer, checks=CHECKS)
 
     with suppress(Unsatisfiable):

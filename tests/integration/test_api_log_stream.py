@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from minisched.cli.credentials import basic
 from minisched.cli.run_log import follow_log
 from minisched.cli.server import Server
 from minisched.domain.errors import StoreUnavailable
@@ -20,6 +21,7 @@ from minisched.domain.run import Run
 from minisched.domain.utf8 import whole_characters
 from minisched.serving import bind, serving_in_background
 from tests.api_worlds import World, a_world
+from tests.credentials import ADMIN
 from tests.store_kinds import a_run
 from tests.waiting import wait_until
 
@@ -82,7 +84,7 @@ class Stream:
 @contextmanager
 def opened(served: Served, run: Run, **headers: str) -> Iterator[Stream]:
     with (
-        httpx.Client(base_url=served.url, trust_env=False, timeout=10) as client,
+        httpx.Client(base_url=served.url, trust_env=False, timeout=10, auth=ADMIN) as client,
         client.stream("GET", served.path(run), headers=headers) as response,
     ):
         yield Stream(response)
@@ -115,7 +117,7 @@ def test_a_stream_is_resumed_at_any_byte(served: Served, headers: dict[str, str]
     run = served.running()
     served.world.logs.write(run.id, b"one\ntwo\n")
     served.world.executor.end(run.id)
-    answer = httpx.get(served.url + served.path(run) + query, headers=headers, trust_env=False)
+    answer = httpx.get(served.url + served.path(run) + query, headers=headers, trust_env=False, auth=ADMIN)
     assert "data: two" in answer.text
     assert "data: one" not in answer.text
 
@@ -124,7 +126,7 @@ def test_a_stream_is_resumed_at_any_byte(served: Served, headers: dict[str, str]
 def test_what_is_no_offset_is_refused(served: Served, offset: str) -> None:
     run = served.running()
     headers = httpx.Headers({"Last-Event-ID": offset}, encoding="utf-8")
-    answer = httpx.get(served.url + served.path(run), headers=headers, trust_env=False)
+    answer = httpx.get(served.url + served.path(run), headers=headers, trust_env=False, auth=ADMIN)
     assert (answer.status_code, answer.json()["code"]) == (400, 400)
 
 
@@ -134,7 +136,7 @@ def test_a_large_log_arrives_whole(served: Served) -> None:
     served.world.logs.write(run.id, written)
     served.world.executor.end(run.id)
     received: list[bytes] = []
-    with Server(served.url) as server:
+    with Server(served.url, authorization=basic(*ADMIN)) as server:
         follow_log(server, run.id, received.append)
     assert b"".join(received) == written.replace(b"\r\n", b"\n")
 
@@ -155,11 +157,11 @@ def test_only_so_many_streams_are_open_at_once_and_a_place_is_given_back(served:
     with ExitStack() as stack:
         streams = [stack.enter_context(opened(served, run)) for _ in range(MAX_STREAMS)]
         assert [stream.event()["id"] for stream in streams] == ["2"] * MAX_STREAMS
-        answer = httpx.get(url, trust_env=False)
+        answer = httpx.get(url, trust_env=False, auth=ADMIN)
         assert (answer.status_code, answer.json()["code"]) == (429, 429)
         assert answer.headers["Retry-After"] == "5"
     served.world.executor.end(run.id)
-    wait_until(lambda: httpx.get(url, trust_env=False).status_code == 200)
+    wait_until(lambda: httpx.get(url, trust_env=False, auth=ADMIN).status_code == 200)
 
 
 def test_streams_end_when_the_server_is_about_to_stop(served: Served) -> None:
@@ -204,7 +206,7 @@ def test_many_followers_do_not_keep_requests_waiting(served: Served) -> None:
     with ExitStack() as stack:
         streams = [stack.enter_context(opened(served, run)) for _ in range(MAX_STREAMS)]
         began = time.monotonic()
-        assert httpx.get(f"{served.url}/health/ready", trust_env=False).status_code == 200
+        assert httpx.get(f"{served.url}/health/ready", trust_env=False, auth=ADMIN).status_code == 200
         assert time.monotonic() - began < 2
         assert len(streams) == MAX_STREAMS
 

@@ -20,6 +20,7 @@ from minisched.operations import progress as progress_module
 from minisched.operations.progress import Progress, Watched
 from minisched.serving import bind, serving_in_background
 from tests.api_worlds import PIPELINES, World, a_create_request, a_world
+from tests.credentials import ADMIN
 from tests.waiting import wait_until
 
 MAX_STREAMS = 4
@@ -60,7 +61,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with (
             serving_in_background(world.app, listener, stopping=world.stopping),
-            httpx.Client(base_url=url, trust_env=False, timeout=10) as http,
+            httpx.Client(base_url=url, trust_env=False, timeout=10, auth=ADMIN) as http,
         ):
             yield Served(world, http)
 

@@ -25,7 +25,7 @@ Call = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server over the stand-in runtime, with the service `shop` in its sandbox."""
     directory = tmp_path_factory.mktemp("served")
     write_standin_runtime(directory / "runtimes")
@@ -40,16 +40,24 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with ServerProcess(directory / "data", variables) as process:
         process.wait_until_live()
         process.wait_until_warm(60)
-        with Server(process.url) as server:
+        with process.server() as server:
             server.put("/api/v1/services/databaseServices", {"name": "shop", "serviceType": "Mysql"})
-            yield server
+        yield process
     assert not processes_about(directory)
 
 
 @pytest.fixture
-def call(server: Server) -> Call:
+def server(process: ServerProcess) -> Iterator[Server]:
+    with process.server() as server:
+        yield server
+
+
+@pytest.fixture
+def call(process: ServerProcess) -> Call:
+    ours = {"MINISCHED_PASSWORD": (process.data_dir / "admin.password").read_text()}
+
     def call(*arguments: str, stdin: str | None = None) -> Result:
-        return CliRunner().invoke(command_line, ["--url", server.url, *arguments], input=stdin)
+        return CliRunner().invoke(command_line, ["--url", process.url, *arguments], input=stdin, env=ours)
 
     return call
 

@@ -23,7 +23,8 @@ LEFT_OUT = "Left out when it runs, because openmetadata-ingestion 1.5.15.0 does 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     with in_process(tmp_path) as world:
-        for router in airflow_plugin_routers(AirflowPlugin(client=world.client, username="admin", password="pw")):
+        plugin = AirflowPlugin(client=world.client, username="admin", password="pw", audit_trail=world.trail)
+        for router in airflow_plugin_routers(plugin):
             world.app.register(router)
         yield world
 

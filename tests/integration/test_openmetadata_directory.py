@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -20,14 +21,20 @@ TIMEOUTS = Timeouts(2.0, 5.0)
 
 
 @pytest.fixture(scope="module")
-def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    with live_api(tmp_path_factory.mktemp("remote")) as api:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("remote")
+
+
+@pytest.fixture(scope="module")
+def remote(home: Path) -> Iterator[Api]:
+    with live_api(home) as api:
         yield api
 
 
 @pytest.fixture
-def directory(remote: Api) -> OpenMetadataDirectory:
-    return OpenMetadataDirectory(connection_document(f"{remote.base_url}/api", None), TIMEOUTS)
+def directory(remote: Api, home: Path) -> OpenMetadataDirectory:
+    token = (home / "data" / "sandbox.token").read_text()
+    return OpenMetadataDirectory(connection_document(f"{remote.base_url}/api", token), TIMEOUTS)
 
 
 def test_a_service_is_found_by_id_and_by_name(remote: Api, directory: OpenMetadataDirectory) -> None:

@@ -24,6 +24,7 @@ from minisched.store import received_logs
 from minisched.store.received_logs import FileReceivedLogs
 from tests.api_worlds import PIPELINES, World, a_create_request, a_world
 from tests.contract.ingestion_pipelines import a_status
+from tests.credentials import ADMIN
 
 PIPELINE, RUN = str(uuid4()), str(uuid4())
 
@@ -115,7 +116,7 @@ def http(world: World) -> Iterator[httpx.Client]:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with (
             serving_in_background(world.app, listener, stopping=world.stopping),
-            httpx.Client(base_url=url, trust_env=False, timeout=10) as http,
+            httpx.Client(base_url=url, trust_env=False, timeout=10, auth=ADMIN) as http,
         ):
             yield http
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -9,13 +10,16 @@ from typing import Any
 from litestar import Response, Router, route
 from litestar.params import FromPath, RawBody
 
+from minisched.acting import Action, acting
+from minisched.api.access import OWN_ACCOUNT, note, peer_of, request_line
 from minisched.api.airflow_plugin.access import Access, Denied
 from minisched.api.airflow_plugin.call import Call
 from minisched.api.airflow_plugin.errors import EXCEPTION_HANDLERS, answered, failed, translated
 from minisched.api.airflow_plugin.operations import Operations
 from minisched.api.errors import AnyRequest
+from minisched.domain.access import Principal, Role
 from minisched.domain.errors import MinischedError, PipelineNotFound
-from minisched.ports import PipelineServiceClient
+from minisched.ports import AuditTrail, PipelineServiceClient
 
 # An OpenMetadata server whose endpoint ends with this path is served by the runtime of that name, health included, so
 # that servers of several lines can share this one.
@@ -28,6 +32,7 @@ _ANYTHING: dict[str, Any] = {
     "status_code": 200,
     "sync_to_thread": True,
     "include_in_schema": False,
+    "opt": OWN_ACCOUNT,
 }
 _WITHOUT_PASSWORD = ("GET", "health")
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="minisched"'}
@@ -40,6 +45,7 @@ class AirflowPlugin:
     client: PipelineServiceClient
     username: str
     password: str | None
+    audit_trail: AuditTrail
 
 
 def airflow_plugin_routers(plugin: AirflowPlugin) -> list[Router]:
@@ -48,11 +54,13 @@ def airflow_plugin_routers(plugin: AirflowPlugin) -> list[Router]:
 
     def answered_by(operation: str, request: AnyRequest, body: bytes, runtime: str | None) -> Response[Any]:
         asked = (str(request.method), operation.strip("/"))
-        peer = request.client.host if request.client else ""
         try:
             if asked != _WITHOUT_PASSWORD:
-                access.check(request.headers.get("authorization"), peer)
-            return _performed(Operations(plugin.client, plugin.username, runtime), asked, _call(request, body))
+                access.check(request.headers.get("authorization"), peer_of(request))
+            operations = Operations(plugin.client, plugin.username, runtime)
+            if asked[0] == "GET":
+                return _performed(operations, asked, _call(request, body))
+            return _on_record(plugin, asked[1], request, lambda: _performed(operations, asked, _call(request, body)))
         except Denied as denied:
             return failed(denied.code, str(denied), _CHALLENGE if denied.code == HTTPStatus.UNAUTHORIZED else None)
 
@@ -72,6 +80,22 @@ def airflow_plugin_routers(plugin: AirflowPlugin) -> list[Router]:
         for start, handler in handlers.items()
         for prefix in PREFIXES
     ]
+
+
+def _on_record(
+    plugin: AirflowPlugin, operation: str, request: AnyRequest, perform: Callable[[], Response[Any]]
+) -> Response[Any]:
+    """What the OpenMetadata server has done here is in the audit trail like what people do."""
+    principal = Principal(plugin.username, Role.ADMIN, "airflow_plugin")
+    action = Action(principal, operation, request_line(request), peer_of(request))
+    before = acting.set(action)
+    try:
+        answer = perform()
+    finally:
+        acting.reset(before)
+    if answer.status_code == HTTPStatus.OK and action.unrecorded():
+        note(plugin.audit_trail, action)
+    return answer
 
 
 def _call(request: AnyRequest, body: bytes) -> Call:

@@ -13,6 +13,7 @@ from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter, RawBody
 
+from minisched.api.access import CHANGE
 from minisched.api.answers import JobAnswer, PipelineAnswer
 from minisched.api.edge import decoded
 from minisched.api.ingestion_pipelines.entities import CHANGE_HEADER
@@ -33,6 +34,7 @@ _log = structlog.get_logger(__name__)
     sync_to_thread=True,
     status_code=200,
     summary="Delete a pipeline",
+    opt=CHANGE,
     operation_class=operation({200: PipelineAnswer}, errors=[409, 412]),
 )
 def delete_pipeline(
@@ -56,6 +58,7 @@ def delete_pipeline(
     sync_to_thread=True,
     status_code=200,
     summary="Delete a pipeline by its fully qualified name",
+    opt=CHANGE,
     operation_class=operation({200: PipelineAnswer}, errors=[409, 412]),
 )
 def delete_pipeline_by_name(
@@ -78,6 +81,7 @@ def delete_pipeline_by_name(
     sync_to_thread=True,
     status_code=202,
     summary="Delete a pipeline in the background",
+    opt=CHANGE,
     operation_class=operation({202: JobAnswer}),
 )
 def delete_pipeline_async(
@@ -101,6 +105,7 @@ def delete_pipeline_async(
     "/restore",
     sync_to_thread=True,
     summary="Restore a deleted pipeline",
+    opt=CHANGE,
     operation_class=operation(
         {200: PipelineAnswer, 202: JobAnswer},
         takes=Body(Restore, example={"id": "891b373d-a253-4639-ad54-fc17491a7d5d"}),

@@ -11,6 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, QueryParameter, RawBody
 
 from minisched.api import patches
+from minisched.api.access import CHANGE, DECLARE, READ
 from minisched.api.answers import PipelineAnswer, PipelinesAnswer, VersionsAnswer
 from minisched.api.edge import decoded
 from minisched.api.ingestion_pipelines.list_query import MAX_LIMIT, AgentType, ListRequest
@@ -39,7 +40,7 @@ _CREATE_EXAMPLE = {
 _PATCH_EXAMPLE = [{"op": "replace", "path": "/airflowConfig/scheduleInterval", "value": "0 2 * * *"}]
 
 
-@get("/", sync_to_thread=True, summary="List pipelines", operation_class=operation({200: PipelinesAnswer}))
+@get("/", sync_to_thread=True, summary="List pipelines", opt=READ, operation_class=operation({200: PipelinesAnswer}))
 def list_pipelines(
     pipelines: NamedDependency[Pipelines],
     statuses: NamedDependency[Statuses],
@@ -86,6 +87,7 @@ def list_pipelines(
     "/{pipeline_id:str}",
     sync_to_thread=True,
     summary="Get a pipeline by id",
+    opt=READ,
     operation_class=operation({200: PipelineAnswer, 304: EMPTY}),
 )
 def get_pipeline(
@@ -106,6 +108,7 @@ def get_pipeline(
     "/name/{fqn:str}",
     sync_to_thread=True,
     summary="Get a pipeline by its fully qualified name",
+    opt=READ,
     operation_class=operation({200: PipelineAnswer, 304: EMPTY}),
 )
 def get_pipeline_by_name(
@@ -126,6 +129,7 @@ def get_pipeline_by_name(
     "/{pipeline_id:str}/versions",
     sync_to_thread=True,
     summary="List the versions of a pipeline",
+    opt=READ,
     operation_class=operation({200: VersionsAnswer}),
 )
 def list_versions(
@@ -139,6 +143,7 @@ def list_versions(
     "/{pipeline_id:str}/versions/{version:str}",
     sync_to_thread=True,
     summary="Get a version of a pipeline",
+    opt=READ,
     operation_class=operation({200: PipelineAnswer}),
 )
 def get_version(
@@ -158,6 +163,7 @@ def get_version(
     "/",
     sync_to_thread=True,
     summary="Create a pipeline",
+    opt=CHANGE,
     operation_class=operation(
         {201: PipelineAnswer}, takes=Body(CreateIngestionPipeline, example=_CREATE_EXAMPLE), errors=[409]
     ),
@@ -177,6 +183,7 @@ def create_pipeline(
     "/",
     sync_to_thread=True,
     summary="Create a pipeline or change it",
+    opt=DECLARE,
     operation_class=operation(
         {200: PipelineAnswer, 201: PipelineAnswer},
         takes=Body(CreateIngestionPipeline, example=_CREATE_EXAMPLE),
@@ -203,6 +210,7 @@ def put_pipeline(
     "/{pipeline_id:str}",
     sync_to_thread=True,
     summary="Change a pipeline",
+    opt=CHANGE,
     operation_class=operation(
         {200: PipelineAnswer},
         takes=Body(JsonPatch, example=_PATCH_EXAMPLE, media_type="application/json-patch+json"),
@@ -225,6 +233,7 @@ def patch_pipeline(
     "/name/{fqn:str}",
     sync_to_thread=True,
     summary="Change a pipeline by its fully qualified name",
+    opt=CHANGE,
     operation_class=operation(
         {200: PipelineAnswer},
         takes=Body(JsonPatch, example=_PATCH_EXAMPLE, media_type="application/json-patch+json"),

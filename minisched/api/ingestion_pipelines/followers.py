@@ -10,6 +10,7 @@ from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import PathParameter, RawBody
 
+from minisched.api.access import OPERATE
 from minisched.api.answers import EventAnswer
 from minisched.api.edge import decoded
 from minisched.api.ingestion_pipelines.entities import CHANGE_HEADER
@@ -27,6 +28,7 @@ from minisched.operations.pipelines import FollowerChange, Pipelines
     "/{pipeline_id:str}/followers",
     sync_to_thread=True,
     summary="Follow a pipeline",
+    opt=OPERATE,
     operation_class=operation(
         {200: EventAnswer}, takes=Body(UserId, example="e4b4bf36-4be6-41be-a551-b9b8d3fd9f54"), errors=[409]
     ),
@@ -48,6 +50,7 @@ def add_follower(
     sync_to_thread=True,
     status_code=200,
     summary="Cease to follow",
+    opt=OPERATE,
     operation_class=operation({200: EventAnswer}, errors=[409]),
 )
 def remove_follower(

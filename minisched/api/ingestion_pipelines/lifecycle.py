@@ -9,12 +9,14 @@ from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import HeaderParameter, QueryParameter, RawBody
 
+from minisched.api.access import CHANGE, OPERATE, READ, require
 from minisched.api.answers import ClientAnswer, HostIpAnswer, PipelineAnswer
 from minisched.api.edge import decoded
 from minisched.api.ingestion_pipelines.parameters import PipelineId
 from minisched.api.openapi import Body, operation
 from minisched.api.representation import EntityView, client_response
 from minisched.api.schemas import PipelineIds, RunForEntity, TriggerOptions, parse
+from minisched.domain.access import Permission, Principal
 from minisched.domain.errors import InvalidInput
 from minisched.domain.pipeline import Document
 from minisched.operations.entity_runs import EntityRuns
@@ -37,6 +39,7 @@ IdempotencyKey = Annotated[
     sync_to_thread=True,
     status_code=200,
     summary="Deploy a pipeline",
+    opt=CHANGE,
     operation_class=operation({200: ClientAnswer}, errors=[409]),
 )
 def deploy_pipeline(
@@ -56,6 +59,7 @@ def deploy_pipeline(
     sync_to_thread=True,
     status_code=200,
     summary="Deploy several pipelines",
+    opt=CHANGE,
     operation_class=operation(
         {200: list[ClientAnswer]}, takes=Body(PipelineIds, example=["9e555cea-6a5a-4fe5-a9ad-4ff65efc8289"])
     ),
@@ -73,6 +77,7 @@ def deploy_pipelines(
     sync_to_thread=True,
     status_code=200,
     summary="Trigger a run",
+    opt=OPERATE,
     operation_class=operation(
         {200: ClientAnswer},
         takes=Body(TriggerOptions, example={"sourceConfigOverride": {"includeViews": False}}, required=False),
@@ -83,17 +88,19 @@ def trigger_pipeline(
     pipeline_id: PipelineId,
     body: RawBody,
     lifecycle: NamedDependency[Lifecycle],
-    user: NamedDependency[str],
+    principal: NamedDependency[Principal],
     idempotency_key: IdempotencyKey = None,
 ) -> Response[Document]:
-    """Queues one run, enabled or not; `runId` names it. The body, if any, holds for this run only. A key that was used
-    for this pipeline answers with the run that it made."""
+    """Queues one run, enabled or not; `runId` names it. The body, if any, holds for this run only, and is for those who
+    may change the pipeline. A key that was used for this pipeline answers with the run that it made."""
     _check_key(idempotency_key)
     asked = parse(TriggerOptions, body) if body.strip() else TriggerOptions()
+    if asked.appConfigOverride or asked.sourceConfigOverride:
+        require(principal, Permission.CHANGE)
     options = RunOptions(
         app_config_override=asked.appConfigOverride,
         source_config_override=asked.sourceConfigOverride,
-        requested_by=user,
+        requested_by=principal.name,
         idempotency_key=idempotency_key,
     )
     return Response(client_response(lifecycle.trigger(decoded(pipeline_id), options)))
@@ -104,6 +111,7 @@ def trigger_pipeline(
     sync_to_thread=True,
     status_code=200,
     summary="Trigger a run for one entity",
+    opt=OPERATE,
     operation_class=operation(
         {200: ClientAnswer},
         takes=Body(
@@ -125,6 +133,7 @@ def run_for_entity(
     sync_to_thread=True,
     status_code=200,
     summary="Enable or disable a pipeline",
+    opt=OPERATE,
     operation_class=operation({200: PipelineAnswer}, errors=[409]),
 )
 def toggle_ingestion(
@@ -142,6 +151,7 @@ def toggle_ingestion(
     sync_to_thread=True,
     status_code=200,
     summary="End the runs of a pipeline",
+    opt=OPERATE,
     operation_class=operation({200: ClientAnswer}),
 )
 def kill_ingestion(
@@ -158,6 +168,7 @@ def kill_ingestion(
     "/ip",
     sync_to_thread=True,
     summary="Get the address from which workflows connect",
+    opt=READ,
     operation_class=operation({200: HostIpAnswer}),
 )
 def host_ip(lifecycle: NamedDependency[Lifecycle]) -> Response[Document]:
@@ -169,6 +180,7 @@ def host_ip(lifecycle: NamedDependency[Lifecycle]) -> Response[Document]:
     "/status",
     sync_to_thread=True,
     summary="Get the state of the orchestrator",
+    opt=READ,
     operation_class=operation({200: ClientAnswer}),
 )
 def service_status(lifecycle: NamedDependency[Lifecycle]) -> Response[Document]:

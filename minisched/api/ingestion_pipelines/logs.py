@@ -12,6 +12,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromQuery, QueryParameter
 from litestar.response import Stream
 
+from minisched.api.access import READ
 from minisched.api.answers import LastLogAnswer
 from minisched.api.edge import decoded
 from minisched.api.ingestion_pipelines.parameters import IdOrFqn
@@ -30,6 +31,7 @@ _MOST_LINES = 100_000
     "/logs/{pipeline:str}/last",
     sync_to_thread=True,
     summary="Read the log of the latest run by page",
+    opt=READ,
     operation_class=operation({200: LastLogAnswer}),
 )
 def last_log_page(
@@ -58,6 +60,7 @@ def last_log_page(
     "/logs/{pipeline:str}/last/download",
     sync_to_thread=True,
     summary="Download the log of the latest run",
+    opt=READ,
     operation_class=operation({200: Content("application/octet-stream", "a line\n", "The log.")}),
 )
 def download_log(

@@ -13,6 +13,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, PathParameter, RawBody
 from litestar.response import Stream
 
+from minisched.api.access import READ, REPORT
 from minisched.api.answers import ProgressAnswer
 from minisched.api.edge import decoded
 from minisched.api.ingestion_pipelines.parameters import Fqn, RunId
@@ -47,6 +48,7 @@ _METRICS_EXAMPLE = {
     "/progress/{fqn:str}/{run_id:str}",
     sync_to_thread=True,
     summary="Tell how far a run is",
+    opt=REPORT,
     operation_class=operation({200: EMPTY}, takes=Body(ProgressUpdate, example=_UPDATE_EXAMPLE)),
 )
 def put_progress(fqn: Fqn, run_id: RunId, body: RawBody, progress: NamedDependency[Progress]) -> Response[bytes]:
@@ -59,6 +61,7 @@ def put_progress(fqn: Fqn, run_id: RunId, body: RawBody, progress: NamedDependen
     "/progress/{fqn:str}/{run_id:str}",
     sync_to_thread=True,
     summary="Get how far a run is",
+    opt=READ,
     operation_class=operation({200: ProgressAnswer, 204: EMPTY}),
 )
 def get_progress(fqn: Fqn, run_id: RunId, progress: NamedDependency[Progress]) -> Response[Document | None]:
@@ -72,6 +75,7 @@ def get_progress(fqn: Fqn, run_id: RunId, progress: NamedDependency[Progress]) -
     sync_to_thread=True,
     status_code=200,
     summary="Tell what the operations of a run cost",
+    opt=REPORT,
     operation_class=operation({200: EMPTY}, takes=Body(OperationMetricsBatch, example=_METRICS_EXAMPLE)),
 )
 def post_metrics(fqn: Fqn, run_id: RunId, body: RawBody, progress: NamedDependency[Progress]) -> Response[bytes]:
@@ -84,6 +88,7 @@ def post_metrics(fqn: Fqn, run_id: RunId, body: RawBody, progress: NamedDependen
     "/progress/{fqn:str}/stream/{run_id:str}",
     media_type="text/event-stream",
     summary="Follow how far a run is",
+    opt=READ,
     operation_class=operation({200: EVENTS}, errors=[429]),
 )
 async def stream_progress(
@@ -104,6 +109,7 @@ async def stream_progress(
     "/progress/service/{service_type:str}/{fqn:str}/stream",
     media_type="text/event-stream",
     summary="Follow how far the runs of a service are",
+    opt=READ,
     operation_class=operation({200: EVENTS}, errors=[429]),
 )
 async def stream_service_progress(

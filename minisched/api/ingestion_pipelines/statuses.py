@@ -10,6 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, QueryParameter, RawBody
 
 from minisched.api import cursors
+from minisched.api.access import CHANGE, READ, REPORT
 from minisched.api.answers import EventAnswer, PipelineAnswer, StatusAnswer, StatusesAnswer
 from minisched.api.edge import decoded
 from minisched.api.ingestion_pipelines.entities import CHANGE_HEADER
@@ -36,6 +37,7 @@ _EXAMPLE = {
     sync_to_thread=True,
     status_code=201,
     summary="Report how a run fares",
+    opt=REPORT,
     operation_class=operation({201: EventAnswer}, takes=Body(PipelineStatus, example=_EXAMPLE)),
 )
 def put_status(
@@ -54,6 +56,7 @@ def put_status(
     "/{pipeline:str}/pipelineStatus",
     sync_to_thread=True,
     summary="List how runs fared",
+    opt=READ,
     operation_class=operation({200: StatusesAnswer}),
 )
 def list_statuses(
@@ -73,6 +76,7 @@ def list_statuses(
     "/{pipeline:str}/pipelineStatus/{run_id:str}",
     sync_to_thread=True,
     summary="Get what a run reported",
+    opt=READ,
     operation_class=operation({200: StatusAnswer, 204: EMPTY}),
 )
 def get_status(
@@ -92,6 +96,7 @@ def get_status(
     sync_to_thread=True,
     status_code=200,
     summary="Forget what was reported",
+    opt=CHANGE,
     operation_class=operation({200: PipelineAnswer}),
 )
 def delete_statuses(
@@ -105,6 +110,7 @@ def delete_statuses(
     "/{pipeline:str}/pipelineStatus/{run_id:str}",
     sync_to_thread=True,
     summary="Forget what a run reported",
+    opt=CHANGE,
     operation_class=operation({204: EMPTY}),
 )
 def delete_status(pipeline: IdOrFqn, run_id: FromPath[str], statuses: NamedDependency[Statuses]) -> None:

@@ -21,6 +21,7 @@ from litestar.params import FromQuery, QueryParameter, RawBody
 from litestar.response import Stream
 from litestar.types import ExceptionHandlersMap
 
+from minisched.api.access import READ, REPORT
 from minisched.api.answers import LogErrorAnswer, LogPieceAnswer, MessageAnswer, RunsWithLogsAnswer
 from minisched.api.edge import decoded
 from minisched.api.errors import AnyRequest, translated
@@ -69,6 +70,7 @@ _LOG_ERRORS: ExceptionHandlersMap = {MinischedError: _without_code}
     sync_to_thread=True,
     status_code=200,
     summary="Send a part of the log of a run",
+    opt=REPORT,
     operation_class=operation(
         {200: EMPTY},
         takes=Body(LogBatch | str, example={"logs": "a line\n", "connectorId": "host-1", "lineCount": 1}),
@@ -110,6 +112,7 @@ def _unpacked(packed: str) -> str:
     status_code=200,
     summary="Say that the log of a run is complete",
     exception_handlers=_LOG_ERRORS,
+    opt=REPORT,
     operation_class=operation({200: MessageAnswer}, error=LogErrorAnswer),
 )
 def close_logs(fqn: Fqn, run_id: RunId, streamed_logs: NamedDependency[StreamedLogs]) -> Response[Document]:
@@ -123,6 +126,7 @@ def close_logs(fqn: Fqn, run_id: RunId, streamed_logs: NamedDependency[StreamedL
     sync_to_thread=True,
     summary="Read the log of a run in pieces",
     exception_handlers=_LOG_ERRORS,
+    opt=READ,
     operation_class=operation({200: LogPieceAnswer}, error=LogErrorAnswer),
 )
 def read_logs(
@@ -141,6 +145,7 @@ def read_logs(
     sync_to_thread=True,
     summary="List the runs that have a log",
     exception_handlers=_LOG_ERRORS,
+    opt=READ,
     operation_class=operation({200: RunsWithLogsAnswer}, error=LogErrorAnswer),
 )
 def list_runs_with_logs(
@@ -156,6 +161,7 @@ def list_runs_with_logs(
     "/logs/{pipeline:str}/stream/{run_id:str}",
     media_type="text/event-stream",
     summary="Follow the log of a run",
+    opt=READ,
     operation_class=operation({200: EVENTS}),
 )
 async def stream_logs(
