@@ -152,7 +152,7 @@ def test_what_each_permission_is_good_for_is_what_was_decided(world: World) -> N
         "change": {
             "create_pipeline", "patch_pipeline", "patch_pipeline_by_name", "deploy_pipeline", "deploy_pipelines",
             "delete_pipeline", "delete_pipeline_by_name", "delete_pipeline_async", "restore_pipeline",
-            "delete_statuses", "delete_status", "take_over", "delete_deployment",
+            "delete_statuses", "delete_status", "take_over", "delete_deployment", "move_pipeline",
         },
     }  # fmt: skip
     unusual = {asked.handler for asked in routes_of(world) if asked.method == "GET" and asked.needs != Permission.READ}
