@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 
 from tests.acceptance.server_process import PIPELINES, ServerProcess, pipeline_request, server_process
 from tests.acceptance.test_client_airflow import HIDDEN, PASSWORD, ScriptedAirflow
+from tests.credentials import ADMIN_PASSWORD
 from tests.scripted_http import scripted_server
 from tests.waiting import wait_until
 
@@ -49,7 +51,8 @@ class Node:
 
     def minisched(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "minisched", "--url", self.server.url, "pipeline", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        environment = {**os.environ, "MINISCHED_PASSWORD": ADMIN_PASSWORD}
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
 
 
 @pytest.fixture

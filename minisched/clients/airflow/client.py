@@ -242,13 +242,17 @@ class AirflowClient:
             )
 
     def _is_parsed(self, pipeline: PipelineRef) -> bool:
-        """Airflow answers a first deploy before its scheduler knows the pipeline; waits for that within limits."""
+        """Airflow answers a first deploy before its scheduler knows the pipeline; waits for that within limits, and for
+        the end of the second in which it was parsed: a run of that second would be empty."""
         deadline = time.monotonic() + self._server.parse_wait_s
         pause = threading.Event()
+        just_now = False
         while True:
             with suppress(OrchestratorError):
                 if self._is_known(pipeline):
+                    pause.wait(_SECOND_S if just_now else 0)
                     return True
+            just_now = True
             if time.monotonic() >= deadline:
                 return False
             pause.wait(_PARSE_POLL_S)
