@@ -76,6 +76,7 @@ def _print(out: Console, outcome: Outcome) -> None:
         at = outcome.at
         out.print(f"The server goes on at {at.url} (process {at.pid}); `kill {at.pid}` stops it.")
         out.print(f"  user: admin, password: in {outcome.password_file}")
+        out.print(f"  shell: MINISCHED_PASSWORD=$(cat {outcome.password_file}) minisched --url {at.url} runs list")
         for what, url in outcome.addresses().items():
             out.print(f"  {what}: {url}")
 
