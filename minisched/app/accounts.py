@@ -14,7 +14,6 @@ import structlog
 from minisched.acting import Action, acting
 from minisched.app.database_at_rest import database_at_rest
 from minisched.app.kept_secret import kept_secret
-from minisched.clients.openmetadata_tokens import KeysOfUrl, OpenMetadataTokens, key_of_file
 from minisched.domain.access import Principal, Role
 from minisched.domain.errors import Conflict
 from minisched.observability import remember_secrets
@@ -63,12 +62,13 @@ def forget_admin_password(settings: Settings, name: str) -> None:
 def jwt_verifier(settings: Settings) -> JwtVerifier | None:
     """For the tokens of the OpenMetadata server of the settings. Raises ConfigurationError when its key is none."""
     auth = settings.auth
-    if auth.openmetadata_public_key_file is not None:
-        key_of = key_of_file(auth.openmetadata_public_key_file)
-    elif auth.openmetadata_jwks_url is not None:
-        key_of = KeysOfUrl(auth.openmetadata_jwks_url)
-    else:
+    if auth.openmetadata_public_key_file is None and auth.openmetadata_jwks_url is None:
         return None
+    # Only here: what checks signatures takes some megabytes, and most servers have none to check.
+    from minisched.clients.openmetadata_tokens import KeysOfUrl, OpenMetadataTokens, key_of_file
+
+    path, url = auth.openmetadata_public_key_file, auth.openmetadata_jwks_url
+    key_of = key_of_file(path) if path is not None else KeysOfUrl(str(url))
     roles = {name: Role(role) for name, role in auth.openmetadata_roles.items()}
     return OpenMetadataTokens(key_of, issuer=auth.openmetadata_issuer, roles=roles, role=Role(auth.openmetadata_role))
 

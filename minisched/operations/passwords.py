@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
+from collections.abc import Callable
+from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -12,19 +15,34 @@ _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 _AT_ONCE = threading.BoundedSemaphore(2)
 
 
+T = TypeVar("T")
+
+_M_MMAP_THRESHOLD = -3  # malloc.h
+
+
 def hashed(password: str) -> str:
     """argon2's own text, with its salt and parameters."""
-    with _AT_ONCE:
-        return _HASHER.hash(password)
+    return _with_memory(lambda: _HASHER.hash(password))
 
 
 def fits(password: str, password_hash: str) -> bool:
     """Takes some hundredths of a second, whatever the answer."""
     try:
-        with _AT_ONCE:
-            return _HASHER.verify(password_hash, password)
+        return _with_memory(lambda: _HASHER.verify(password_hash, password))
     except (VerificationError, InvalidHashError):
         return False
+
+
+def _with_memory(work: Callable[[], T]) -> T:
+    with _AT_ONCE:
+        _give_large_memory_back_at_once()
+        return work()
+
+
+def _give_large_memory_back_at_once() -> None:
+    """glibc learns from the first hash to keep the memory of the next ones, for each thread; so it is told not to."""
+    if (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
+        mallopt(_M_MMAP_THRESHOLD, 1024 * 1024)
 
 
 # Compared with when there is no such user, so that an answer takes as long as for one that exists.
