@@ -415,6 +415,7 @@ def _settle() -> None:
     gc.collect()
     gc.freeze()
     kernel.use_huge_pages()
+    kernel.let_go_of_code()
     memory.note_inherited()
 
 
