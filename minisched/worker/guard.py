@@ -106,9 +106,12 @@ class Guard:
         """Set the limit before the runner has anything to do."""
         self._limits.hold_memory(self._group)
 
+    def take_room(self) -> None:
+        """For the exit record, while the runner still reads its job: a fast run fills a disk within milliseconds."""
+        self._exit_file.reserve()
+
     def _make_start_durable(self) -> None:
         self._durable_at = None
-        self._exit_file.reserve()
         with contextlib.suppress(OSError):  # the record is there; only a power cut could lose it
             fd = os.open(self._path(protocol.STARTED_FILE), os.O_RDONLY | os.O_CLOEXEC)
             try:
@@ -283,6 +286,7 @@ def _start(job: dict[str, Any], job_fd: int, pair: Pair, runner: RunnerLink, gro
     with contextlib.suppress(OSError):  # a runner that died as a spare is found by the watch
         runner.hand_over(message, (job_fd, log_fd))
     os.close(job_fd)
+    guard.take_room()
     return guard
 
 
