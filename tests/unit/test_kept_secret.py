@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,24 +31,40 @@ def test_one_that_was_cut_off_is_made_anew(tmp_path: Path, cut: str) -> None:
     assert len(kept_secret(path, random_bytes=32)) >= 40
 
 
-def test_all_who_make_it_at_once_get_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cut", [None, "", "abc"])
+def test_all_who_make_it_at_once_get_the_same(tmp_path: Path, cut: str | None) -> None:
     path = tmp_path / "token"
-    pid = os.getpid()
-    with ThreadPoolExecutor(8) as pool:
-        found = set(pool.map(lambda _: _made_by_a_process(path), range(8)))
-    assert len(found) == 1
-    assert os.getpid() == pid
+    if cut is not None:
+        path.write_text(cut)
+    makers = [_ready_to_make(path) for _ in range(8)]
+    for maker in makers:
+        assert maker.stdout is not None
+        assert maker.stdout.readline() == "ready\n"
+    for maker in makers:
+        assert maker.stdin is not None
+        maker.stdin.close()
+    found = {_answer(maker) for maker in makers}
+    assert found == {path.read_text()}
     assert [found.name for found in tmp_path.iterdir()] == ["token"]
 
 
-def _made_by_a_process(path: Path) -> str:
-    import subprocess
-    import sys
+def _ready_to_make(path: Path) -> subprocess.Popen[str]:
+    """A process that makes it as soon as its standard input is closed."""
+    program = (
+        "import sys; from pathlib import Path; from minisched.app.kept_secret import kept_secret; "
+        "print('ready', flush=True); sys.stdin.read(); print(kept_secret(Path(sys.argv[1]), random_bytes=32))"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", program, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
 
-    program = "import sys; from pathlib import Path; from minisched.app.kept_secret import kept_secret; "
-    program += "print(kept_secret(Path(sys.argv[1]), random_bytes=32))"
-    done = subprocess.run([sys.executable, "-c", program, str(path)], check=True, capture_output=True, text=True)
-    return done.stdout.strip()
+
+def _answer(maker: subprocess.Popen[str]) -> str:
+    assert maker.stdout is not None
+    with maker.stdout:
+        answer = maker.stdout.read()
+    assert maker.wait(30) == 0
+    return answer.strip()
 
 
 def test_nobody_is_let_in_by_an_empty_token() -> None:
