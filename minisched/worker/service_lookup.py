@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import time
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import quote
 
 from . import models
 from .errors import CannotRun
+from .run_log import say
+
+# A server that restarts, or a proxy whose server does, is there again within seconds.
+PATIENCE_S = 15.0
+_PAUSE_S = 0.5
+_RESTARTING = frozenset({502, 503, 504})
 
 _COLLECTIONS = {
     kind + "Service": kind + "Services"
@@ -40,19 +48,42 @@ def collection_of(service_type: str) -> str:
 
 
 def fetch_service(connection: dict[str, Any], reference: dict[str, Any]) -> dict[str, Any]:
-    """The service as JSON, by its reference. Raises ServiceUnavailable."""
+    """The service as JSON, by its reference; a server that does not answer is asked again for PATIENCE_S.
+
+    Raises ServiceUnavailable.
+    """
     collection = collection_of(str(reference.get("type")))
     name = str(reference.get("fullyQualifiedName") or reference.get("name") or "")
     host = str(connection.get("hostPort"))
     path = "/services/{}/name/{}".format(collection, quote(name, safe=""))
     try:
-        service = _client(connection).get(path)
+        service = _get(_client(connection), path, host)
     except Exception as error:
         message, hint = _explain(error, "{} {}".format(reference.get("type"), name), host)
         raise ServiceUnavailable(message, hint) from error
     if not isinstance(service, dict) or not service.get("serviceType"):
         raise ServiceUnavailable("OpenMetadata at {} gave no answer that describes the service {}".format(host, name))
     return service
+
+
+def _get(client: Any, path: str, host: str) -> Any:
+    """The first answer. Raises whatever the package's client does."""
+    give_up = time.monotonic() + PATIENCE_S
+    told = False
+    while True:
+        try:
+            return client.get(path)
+        except Exception as error:
+            if not _may_pass(error) or time.monotonic() >= give_up:
+                raise
+            if not told:
+                say("OpenMetadata at %s does not answer; it is asked again for %d s: %s", host, PATIENCE_S, error)
+                told = True
+        time.sleep(_PAUSE_S)
+
+
+def _may_pass(error: Exception) -> bool:
+    return _status_of(error) in _RESTARTING or _is_of_transport(error)
 
 
 def _client(connection: dict[str, Any]) -> Any:
@@ -81,7 +112,7 @@ def _explain(error: Exception, service: str, host: str) -> tuple[str, str]:
             "there is no {} in OpenMetadata at {} (404)".format(service, host),
             "Create the service in OpenMetadata, or correct the pipeline's service.",
         )
-    if type(error).__name__ == "RestTransportError" or isinstance(error, OSError):
+    if _is_of_transport(error):
         reason = getattr(error, "cause", error)
         return (
             "OpenMetadata at {} cannot be reached: {}".format(host, reason),
@@ -91,6 +122,13 @@ def _explain(error: Exception, service: str, host: str) -> tuple[str, str]:
         "cannot read the {} from OpenMetadata at {}: {}: {}".format(service, host, type(error).__name__, error),
         "Check openMetadataServerConnection of the pipeline.",
     )
+
+
+def _is_of_transport(error: Exception) -> bool:
+    """Whether there was no answer, or not the whole of one. Errors of `requests` that carry one are OSErrors too."""
+    if _status_of(error) is not None:
+        return False
+    return type(error).__name__ == "RestTransportError" or isinstance(error, (OSError, HTTPException))
 
 
 def _status_of(error: Exception) -> int | None:

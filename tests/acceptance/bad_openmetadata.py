@@ -61,6 +61,10 @@ class BadOpenMetadata:
     def server_error(self, handler: BaseHTTPRequestHandler, _: Asked) -> None:
         _reply(handler, 500, b'{"code": 500, "message": "An exception with message [boom] was thrown"}')
 
+    def restarting(self, handler: BaseHTTPRequestHandler, _: Asked) -> None:
+        """What a proxy says meanwhile."""
+        _reply(handler, 503, PAGE)
+
     def page(self, handler: BaseHTTPRequestHandler, _: Asked) -> None:
         _reply(handler, 200, PAGE)
 
@@ -113,6 +117,7 @@ class BadOpenMetadata:
 MODES: dict[str, Callable[[BadOpenMetadata, BaseHTTPRequestHandler, Asked], None]] = {
     "good": BadOpenMetadata.good,
     "server_error": BadOpenMetadata.server_error,
+    "restarting": BadOpenMetadata.restarting,
     "page": BadOpenMetadata.page,
     "page_not_found": BadOpenMetadata.page_not_found,
     "redirect": BadOpenMetadata.redirect,

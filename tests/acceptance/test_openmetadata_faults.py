@@ -271,6 +271,18 @@ class TestThroughTheServer:
             assert openmetadata.double.ends_of(late["id"]) == ["failed"]
             assert openmetadata.double.ends_of(lost) == ["stopped"]
 
+    @pytest.mark.parametrize("fault", ["reset", "hang_up", "restarting"])
+    def test_a_run_that_starts_while_openmetadata_restarts_waits_for_it(
+        self, tmp_path: Path, openmetadata: BadOpenMetadata, fault: str
+    ) -> None:
+        with served_runs(tmp_path, OPENMETADATA__HOST_PORT=openmetadata.url, OPENMETADATA__JWT_TOKEN="t") as server:
+            pipeline = server.deployed()
+            openmetadata.mode = fault
+            run_id = server.trigger(pipeline)
+            wait_until(lambda: "is asked again" in server.run_log(run_id))
+            openmetadata.mode = "good"
+            assert server.ended(run_id)["state"] == "success"
+
     def test_a_message_that_is_too_old_is_given_up_and_shown(
         self, tmp_path: Path, openmetadata: BadOpenMetadata
     ) -> None:
