@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from minisched.domain.errors import ConfigurationError
+from minisched.file_locks import locks_on
 
 
 @contextmanager
@@ -68,11 +69,5 @@ def _lock(fd: int) -> bool:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a living process holds the lock. The kernel's list says it: trying could keep a server from starting."""
-    try:
-        inode = str(path.stat().st_ino)
-        held = Path("/proc/locks").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return False
-    # "1: FLOCK  ADVISORY  WRITE 708 00:13:12345 0 EOF"; a device has other numbers there than in stat on some systems.
-    return any("FLOCK" in line and line.split()[5].rpartition(":")[2] == inode for line in held)
+    """Whether a living process holds the lock. Only looked at: trying could keep a server from starting."""
+    return any(lock.kind == "FLOCK" for lock in locks_on(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import threading
 import time
@@ -70,10 +71,24 @@ class Candidate:
     def _attempt(self) -> Taken | None:
         seen = self._lease.look()
         if self._watch.is_free(seen, at_s=time.monotonic(), holder_is_gone=is_gone(seen.holder)):
-            token = self._lease.take(seen, this_process(self._clock))
+            token = self._take(seen)
             return None if token is None else Taken(token, seen.holder)
         self._wait_or_refuse(seen)
         return None
+
+    def _take(self, seen: Sighting) -> int | None:
+        try:
+            return self._lease.take(seen, this_process(self._clock))
+        except StoreUnavailable:
+            if seen.holder is None or not self._hangs_in_a_write(seen.holder):
+                raise
+            end_at_once(seen.holder)
+            return None
+
+    def _hangs_in_a_write(self, holder: Holder) -> bool:
+        """A server that was frozen in the middle of a write keeps SQLite's only lock for as long as it lives. Servers
+        of databases see to that by themselves."""
+        return is_here(holder) and self._lease.kept_by_writer() == holder.process.pid
 
     def _wait_or_refuse(self, seen: Sighting) -> None:
         holder = seen.holder
@@ -171,6 +186,18 @@ def is_gone(holder: Holder | None) -> bool:
     if holder is None or not is_here(holder):
         return False
     return not processes.is_alive(holder.process) or _is_zombie(holder.process.pid)
+
+
+def end_at_once(holder: Holder) -> None:
+    """As `kill -9`: what it has not committed is undone, and its runs go on."""
+    pidfd = processes.open_pidfd(holder.process)
+    if pidfd is None:
+        return
+    log.warning("lease.holder_killed", holder=str(holder), because="it hangs in the middle of a write")
+    try:
+        processes.send_signal(pidfd, signal.SIGKILL)
+    finally:
+        os.close(pidfd)
 
 
 def _is_zombie(pid: int) -> bool:

@@ -32,6 +32,9 @@ _DRIVERS = {
 _RECYCLE_S = 1800
 # A database host that vanishes without a word is noticed after half a minute, and not by TCP after hours.
 _VANISHED_HOST = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 4, "tcp_user_timeout": 30_000}
+# A server process that was frozen in the middle of a transaction must not keep its locks: whoever takes over from it
+# would wait for ever. Between two statements of ours there are milliseconds.
+ABANDONED_AFTER_S = 10
 _DEADLOCK_RETRIES = 3
 # How often the length of the write-ahead log is looked at.
 _WRITES_PER_LOOK = 500
@@ -150,6 +153,10 @@ class Database:
             with self.write() as connection:
                 connection.execute(update(locks).values(name=locks.c.name))
 
+    def writer(self) -> int | None:
+        """The pid that keeps all others from writing to an SQLite file at this moment; None elsewhere."""
+        return sqlite.writer_of(self.path) if self.path is not None else None
+
     def checkpoint(self) -> bool:
         """Fold SQLite's write-ahead log into the database file; False when somebody is in the way. True elsewhere."""
         return self.path is None or sqlite.truncate_wal(self.path)
@@ -239,7 +246,7 @@ def _open_server(url: URL, busy_timeout_s: float, pool_size: int) -> Database:
         isolation_level="READ COMMITTED",
         connect_args=_connect_args(url, busy_timeout_s),
     )
-    event.listen(engine, "connect", _lock_timeout(engine.dialect.name, busy_timeout_s))
+    event.listen(engine, "connect", _session_timeouts(engine.dialect.name, busy_timeout_s))
     return Database(engine, busy_timeout_s=busy_timeout_s)
 
 
@@ -251,19 +258,36 @@ def _connect_args(url: URL, busy_timeout_s: float) -> dict[str, Any]:
     return {"connect_timeout": seconds, **_VANISHED_HOST}
 
 
-def _lock_timeout(dialect: str, busy_timeout_s: float) -> Callable[[Any, Any], None]:
-    statement = (
-        f"SET SESSION innodb_lock_wait_timeout = {max(1, math.ceil(busy_timeout_s))}"
-        if dialect == "mysql"
-        else f"SET lock_timeout = {max(1, int(busy_timeout_s * 1000))}"
-    )
+def _session_timeouts(dialect: str, busy_timeout_s: float) -> Callable[[Any, Any], None]:
+    """What each new connection is told: how long to wait for a lock, and when a transaction counts as abandoned."""
 
-    def set_timeout(connection: Any, _record: Any) -> None:
+    def tell(connection: Any, _record: Any) -> None:
+        if dialect == "postgresql":
+            statements = _postgresql_timeouts(busy_timeout_s)
+        else:
+            statements = _mysql_timeouts(busy_timeout_s, is_mariadb="MariaDB" in connection.get_server_info())
         cursor = connection.cursor()
         try:
-            cursor.execute(statement)
+            for statement in statements:
+                cursor.execute(statement)
         finally:
             cursor.close()
         connection.commit()
 
-    return set_timeout
+    return tell
+
+
+def _postgresql_timeouts(busy_timeout_s: float) -> list[str]:
+    return [
+        f"SET lock_timeout = {max(1, int(busy_timeout_s * 1000))}",
+        f"SET idle_in_transaction_session_timeout = {ABANDONED_AFTER_S * 1000}",
+    ]
+
+
+def _mysql_timeouts(busy_timeout_s: float, *, is_mariadb: bool) -> list[str]:
+    # MySQL knows no timeout of transactions, only one of connections that are silent: the pool replaces them.
+    silent = "idle_transaction_timeout" if is_mariadb else "wait_timeout"
+    return [
+        f"SET SESSION innodb_lock_wait_timeout = {max(1, math.ceil(busy_timeout_s))}",
+        f"SET SESSION {silent} = {ABANDONED_AFTER_S}",
+    ]

@@ -55,6 +55,10 @@ class SqlLease:
         values = {"token": seen.token + 1, "holder": _columns(holder), "renewed_ms": self._now()}
         return seen.token + 1 if self._changed(statement.values(values)) else None
 
+    def kept_by_writer(self) -> int | None:
+        """The pid that nobody can take the lease for, because it is in the middle of a write to an SQLite file."""
+        return self._database.writer()
+
     def renew(self, token: int) -> bool:
         """False when another has taken it."""
         statement = update(leases).where(_OURS, leases.c.token == token, leases.c.holder.is_not(None))

@@ -17,11 +17,14 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, event
 
 from minisched.domain.errors import ConfigurationError
+from minisched.file_locks import locks_on
 
 # A WAL file beyond this is cut back when nobody reads; SQLite reuses it but never shrinks it by itself.
 _WAL_LIMIT_BYTES = 16 * 1024 * 1024
 _AUTOCHECKPOINT_PAGES = 1000
 _BUSY_PAUSE_S = 0.005
+# In the index of the write-ahead log; source: "WAL Locks" of SQLite's description of the WAL format.
+_WRITER_S_BYTE = 120
 _MOUNTS = Path("/proc/self/mountinfo")
 
 # WAL keeps its index in shared memory, which two hosts do not share.
@@ -159,6 +162,12 @@ def _expect(cursor: Any, pragma: str, wanted: object) -> None:
             field="database.url",
             hint="Use a local disk, or a PostgreSQL or MySQL URL.",
         )
+
+
+def writer_of(path: Path) -> int | None:
+    """The pid of the process that is in the middle of a write to this database; None when there is none."""
+    held = locks_on(Path(f"{path}-shm"))
+    return next((lock.pid for lock in held if lock.exclusive and lock.first == _WRITER_S_BYTE), None)
 
 
 def wal_bytes(path: Path) -> int:
