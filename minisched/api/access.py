@@ -5,13 +5,14 @@ Whether somebody is let in depends on the route that will answer, never on how i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
 import structlog
-from litestar import Response
+from litestar import Request, Response
 from litestar.concurrency import sync_to_thread
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
@@ -37,8 +38,13 @@ OWN_ACCOUNT: Needs = {ACCESS: BY_ITSELF}
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _LONGEST_REQUEST = 2000
 
+# How long a stream goes on after its reader may not read any more.
+_CHECKED_AGAIN_S = 5.0
+
 _STRANGERS_AT_ONCE = 4
 _MOST_WAITING = 64
+
+T = TypeVar("T")
 
 AnyConnection = ASGIConnection[Any, Any, Any, Any]
 
@@ -56,8 +62,8 @@ def guard_of(authenticator: Authenticator) -> Guard:
         principal = await _identified(authenticator, connection, strangers)
         connection.scope["user"] = principal
         method = str(connection.scope.get("method"))
-        permission = needed.get(method) if isinstance(needed, Mapping) else needed
-        require(principal, permission if isinstance(permission, Permission) else None)
+        permission = _permission(needed, method)
+        require(principal, permission)
         if method not in _SAFE_METHODS:
             # What a workflow reports is no change; should it touch more than that, it is.
             quiet = principal.role is Role.BOT and permission is Permission.REPORT
@@ -65,6 +71,28 @@ def guard_of(authenticator: Authenticator) -> Guard:
             acting.set(Action(principal, operation, request_line(connection), peer_of(connection), quiet=quiet))
 
     return guard
+
+
+class Admission:
+    """That a caller was let in. An answer that goes on for long asks again: tokens are revoked, and expire."""
+
+    def __init__(self, authenticator: Authenticator, request: Request[Any, Any, Any]) -> None:
+        self._authenticator = authenticator
+        self._authorization = request.headers.get("authorization")
+        self._peer = peer_of(request)
+        self._permission = _permission(request.route_handler.opt.get(ACCESS), request.method)
+        self._checked_at = time.monotonic()
+
+    def lasting(self, look: Callable[[], T]) -> Callable[[], T]:
+        """`look` for as long as the caller is let in; then it raises Unauthenticated or Forbidden."""
+
+        def look_if_let_in() -> T:
+            if time.monotonic() - self._checked_at >= _CHECKED_AGAIN_S:
+                require(self._authenticator.identify(self._authorization, self._peer), self._permission)
+                self._checked_at = time.monotonic()
+            return look()
+
+        return look_if_let_in
 
 
 def witness_of(trail: AuditTrail) -> AfterRequestHookHandler:
@@ -99,6 +127,12 @@ def require(principal: Principal, permission: Permission | None) -> None:
             f"{name} operations [{permission.capitalize()}] not allowed.",
             hint=f"It needs the role {least_role(permission)}; this caller has {principal.role}.",
         )
+
+
+def _permission(needed: Any, method: str) -> Permission | None:
+    """What a route needs of who calls it with this method; None is what nobody has."""
+    found = needed.get(method) if isinstance(needed, Mapping) else needed
+    return found if isinstance(found, Permission) else None
 
 
 def peer_of(connection: AnyConnection) -> str:

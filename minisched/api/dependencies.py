@@ -9,6 +9,7 @@ from typing import Any
 
 from litestar.di import Provide
 
+from minisched.api.access import Admission
 from minisched.api.airflow_plugin import AirflowPlugin
 from minisched.api.errors import AnyRequest
 from minisched.api.representation import EntityView
@@ -82,6 +83,9 @@ def providers(dependencies: ApiDependencies) -> dict[str, Provide]:
         found: Principal = request.scope["user"]
         return found
 
+    def admission(request: AnyRequest) -> Admission:
+        return Admission(dependencies.authenticator, request)
+
     def user(request: AnyRequest) -> str:
         return principal(request).name
 
@@ -107,6 +111,7 @@ def providers(dependencies: ApiDependencies) -> dict[str, Provide]:
         "view": Provide(view, sync_to_thread=False),
         "user": Provide(user, sync_to_thread=False),
         "principal": Provide(principal, sync_to_thread=False),
+        "admission": Provide(admission, sync_to_thread=False),
     }
 
 

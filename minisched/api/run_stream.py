@@ -12,37 +12,28 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import AsyncIterator
 from typing import Annotated
 
-import anyio
 import anyio.to_thread
-import structlog
 from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, HeaderParameter, QueryParameter
 from litestar.response import Stream
 
-from minisched.api.access import READ
+from minisched.api.access import READ, Admission
 from minisched.api.openapi import EVENTS, operation
 from minisched.api.representation import without_nulls
-from minisched.api.streams import Streams
-from minisched.domain.errors import InvalidInput, MinischedError
+from minisched.api.streams import STREAM_HEADERS, News, Streams, stream_of
+from minisched.domain.errors import InvalidInput
 from minisched.domain.pipeline import Document
 from minisched.domain.run import Run
 from minisched.domain.utf8 import whole_characters
 from minisched.operations.runs import LogBytes, Runs
 
-_log = structlog.get_logger(__name__)
-
 # What a reader of an event stream takes for the end of a line.
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
 _CHUNK_BYTES = 64 * 1024
-_FIRST_PAUSE_S = 0.05
-_LONGEST_PAUSE_S = 0.5
-_HEARTBEAT_S = 15.0
 _MOST_DIGITS = 18
 
 
@@ -62,6 +53,7 @@ async def stream_log(
     run_id: FromPath[str],
     runs: NamedDependency[Runs],
     streams: NamedDependency[Streams],
+    admission: NamedDependency[Admission],
     offset: Annotated[int, QueryParameter(ge=0, le=2**62, description="In bytes; Last-Event-ID goes before.")] = 0,
     last_event_id: LastEventId = None,
 ) -> Stream:
@@ -69,9 +61,8 @@ async def stream_log(
     start = offset if last_event_id is None else _offset(last_event_id)
     streams.require_room()
     run = await anyio.to_thread.run_sync(runs.get, run_id, limiter=streams.threads)
-    tail = _Tail(run.id, runs, streams, start)
-    headers = {"X-Accel-Buffering": "no"}
-    return Stream(tail.events(), media_type="text/event-stream", headers=headers)
+    events = stream_of(streams, admission.lasting(_Tail(run.id, runs, start).look), name="log")
+    return Stream(events, media_type="text/event-stream", headers=STREAM_HEADERS)
 
 
 def _offset(event_id: str) -> int:
@@ -83,44 +74,22 @@ def _offset(event_id: str) -> int:
 class _Tail:
     """One client that follows one log."""
 
-    def __init__(self, run_id: str, runs: Runs, streams: Streams, offset: int) -> None:
+    def __init__(self, run_id: str, runs: Runs, offset: int) -> None:
         self._run_id = run_id
         self._runs = runs
-        self._streams = streams
         self._offset = offset
 
-    async def events(self) -> AsyncIterator[bytes]:
-        with self._streams.one_more():
-            try:
-                async for event in self._follow():
-                    yield event
-            except MinischedError as error:  # the client comes back and is told why
-                _log.warning("log_stream.cut", run_id=self._run_id, error=str(error))
-
-    async def _follow(self) -> AsyncIterator[bytes]:
-        pause, spoke_at = _FIRST_PAUSE_S, time.monotonic()
-        yield b": heartbeat\n\n"
-        while not self._streams.stopping:
-            # The state is read before the log: what a run wrote before it ended is then sent before its end.
-            run, piece = await anyio.to_thread.run_sync(self._look, limiter=self._streams.threads)
-            text = piece.data if piece.is_gap else _whole_characters(piece, ended=run.is_terminal)
-            if text:
-                self._offset = piece.next_offset if piece.is_gap else self._offset + len(text)
-                yield _event(text.decode("utf-8", "replace"), offset=self._offset)
-                pause, spoke_at = _FIRST_PAUSE_S, time.monotonic()
-                continue
-            if run.is_terminal:
-                yield _event(json.dumps(_end(run)), name="end", offset=self._offset)
-                return
-            if time.monotonic() - spoke_at >= _HEARTBEAT_S:
-                yield b": heartbeat\n\n"
-                spoke_at = time.monotonic()
-            await anyio.sleep(pause)
-            pause = min(pause * 1.5, _LONGEST_PAUSE_S)
-
-    def _look(self) -> tuple[Run, LogBytes]:
+    def look(self) -> News:
+        # The state is read before the log: what a run wrote before it ended is then sent before its end.
         run = self._runs.get(self._run_id)
-        return run, self._runs.log_of(run, offset=self._offset, limit=_CHUNK_BYTES)
+        piece = self._runs.log_of(run, offset=self._offset, limit=_CHUNK_BYTES)
+        text = piece.data if piece.is_gap else _whole_characters(piece, ended=run.is_terminal)
+        if text:
+            self._offset = piece.next_offset if piece.is_gap else self._offset + len(text)
+            return News([_event(text.decode("utf-8", "replace"), offset=self._offset)])
+        if run.is_terminal:
+            return News([_event(json.dumps(_end(run)), name="end", offset=self._offset)], ended=True)
+        return News()
 
 
 def _whole_characters(piece: LogBytes, *, ended: bool) -> bytes:

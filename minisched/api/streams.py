@@ -23,7 +23,7 @@ _log = structlog.get_logger(__name__)
 STREAM_HEADERS = {"X-Accel-Buffering": "no"}
 
 _HEARTBEAT = b": heartbeat\n\n"
-_HEARTBEAT_S = 25.0
+_HEARTBEAT_S = 15.0
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 0.5
 # Streams poll; they shall not take the threads that answer requests.

@@ -111,6 +111,20 @@ def test_every_route_says_what_it_needs(world: World) -> None:
     assert len(routes) > 90
 
 
+def test_every_stream_asks_again_whether_its_reader_is_let_in(world: World) -> None:
+    handlers = {
+        handler.handler_name.rpartition(".")[2]: handler
+        for route in world.app.routes
+        if isinstance(route, HTTPRoute)
+        for handler, _ in route.route_handler_map.values()
+        if str(handler.media_type) == "text/event-stream"
+    }
+    assert len(handlers) == 4
+    assert [
+        name for name, handler in handlers.items() if "admission" not in handler.parsed_fn_signature.parameters
+    ] == []
+
+
 def test_only_liveness_and_the_health_of_the_dialect_are_open(world: World) -> None:
     dialect = ("/pluginsv2/api/v2/openmetadata", "/api/v2/openmetadata", "/api/v1/openmetadata")
     for prefix in dialect:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +16,13 @@ import pytest
 from minisched.cli.credentials import basic
 from minisched.cli.run_log import follow_log
 from minisched.cli.server import Server
+from minisched.domain.access import Role
 from minisched.domain.errors import StoreUnavailable
 from minisched.domain.run import Run
 from minisched.domain.utf8 import whole_characters
+from minisched.operations.accounts import Accounts
 from minisched.serving import bind, serving_in_background
+from minisched.store.accounts import SqlAccountStore
 from tests.api_worlds import World, a_world
 from tests.credentials import ADMIN
 from tests.store_kinds import a_run
@@ -82,9 +85,9 @@ class Stream:
 
 
 @contextmanager
-def opened(served: Served, run: Run, **headers: str) -> Iterator[Stream]:
+def opened(served: Served, run: Run, *, auth: httpx.Auth | tuple[str, str] = ADMIN, **headers: str) -> Iterator[Stream]:
     with (
-        httpx.Client(base_url=served.url, trust_env=False, timeout=10, auth=ADMIN) as client,
+        httpx.Client(base_url=served.url, trust_env=False, timeout=10, auth=auth) as client,
         client.stream("GET", served.path(run), headers=headers) as response,
     ):
         yield Stream(response)
@@ -192,8 +195,36 @@ def test_a_store_that_does_not_answer_cuts_the_stream_without_an_end(
             stream.event()
 
 
+class Token(httpx.Auth):
+    """A token of the server's own, shown as Bearer."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["Authorization"] = f"Bearer {self._text}"
+        yield request
+
+
+def test_a_stream_ends_with_the_right_to_read_it(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("minisched.api.access._CHECKED_AGAIN_S", 0.05)
+    assert served.world.stores.database is not None
+    accounts = Accounts(SqlAccountStore(served.world.stores.database), served.world.stores.clock)
+    accounts.add("vera", Role.VIEWER, "a password of some length")
+    kept, lost = (accounts.add_token(name, user="vera", role=Role.VIEWER, valid_for=None) for name in ("kept", "lost"))
+    run = served.running()
+    served.world.logs.write(run.id, b"one\n")
+    with opened(served, run, auth=Token(kept.text)) as going_on, opened(served, run, auth=Token(lost.text)) as cut:
+        assert going_on.event()["data"] == cut.event()["data"] == "one\n"
+        accounts.revoke(lost.token.id)
+        with pytest.raises(StopIteration):
+            cut.event()
+        served.world.logs.write(run.id, b"two\n")
+        assert going_on.event()["data"] == "two\n"
+
+
 def test_a_silent_run_is_heard_breathing(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("minisched.api.run_stream._HEARTBEAT_S", 0.05)
+    monkeypatch.setattr("minisched.api.streams._HEARTBEAT_S", 0.05)
     run = served.running()
     with opened(served, run) as stream:
         lines = stream.response.iter_lines()

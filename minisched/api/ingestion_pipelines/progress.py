@@ -13,7 +13,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, PathParameter, RawBody
 from litestar.response import Stream
 
-from minisched.api.access import READ, REPORT
+from minisched.api.access import READ, REPORT, Admission
 from minisched.api.answers import ProgressAnswer
 from minisched.api.edge import decoded
 from minisched.api.ingestion_pipelines.parameters import Fqn, RunId
@@ -92,7 +92,11 @@ def post_metrics(fqn: Fqn, run_id: RunId, body: RawBody, progress: NamedDependen
     operation_class=operation({200: EVENTS}, errors=[429]),
 )
 async def stream_progress(
-    fqn: Fqn, run_id: RunId, progress: NamedDependency[Progress], streams: NamedDependency[Streams]
+    fqn: Fqn,
+    run_id: RunId,
+    progress: NamedDependency[Progress],
+    streams: NamedDependency[Streams],
+    admission: NamedDependency[Admission],
 ) -> Stream:
     """Server-sent events, each a ProgressUpdate: the newest one, then each as it comes, until the last."""
     streams.require_room()
@@ -100,9 +104,8 @@ async def stream_progress(
         progress.require_run, decoded(fqn), decoded(run_id), limiter=streams.threads
     )
     watch = _Watch(progress, watched, lambda event: shown(event.update))
-    return Stream(
-        stream_of(streams, watch.look, name="progress"), media_type="text/event-stream", headers=STREAM_HEADERS
-    )
+    events = stream_of(streams, admission.lasting(watch.look), name="progress")
+    return Stream(events, media_type="text/event-stream", headers=STREAM_HEADERS)
 
 
 @get(
@@ -119,6 +122,7 @@ async def stream_service_progress(
     pipelines: NamedDependency[Pipelines],
     view: NamedDependency[EntityView],
     streams: NamedDependency[Streams],
+    admission: NamedDependency[Admission],
 ) -> Stream:
     """Server-sent events, each a ServiceProgressEvent: of each run that goes on, then each as it comes."""
     if service_type not in SERVICE_TYPES:
@@ -135,9 +139,8 @@ async def stream_service_progress(
         )
 
     watch = _Watch(progress, Watched(service_type=service_type, service_fqn=decoded(fqn)), shown_event)
-    return Stream(
-        stream_of(streams, watch.look, name="progress"), media_type="text/event-stream", headers=STREAM_HEADERS
-    )
+    events = stream_of(streams, admission.lasting(watch.look), name="progress")
+    return Stream(events, media_type="text/event-stream", headers=STREAM_HEADERS)
 
 
 def _discovered(event: ProgressEvent, pipelines: Pipelines, view: EntityView) -> Document | None:

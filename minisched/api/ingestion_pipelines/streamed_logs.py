@@ -21,7 +21,7 @@ from litestar.params import FromQuery, QueryParameter, RawBody
 from litestar.response import Stream
 from litestar.types import ExceptionHandlersMap
 
-from minisched.api.access import READ, REPORT
+from minisched.api.access import READ, REPORT, Admission
 from minisched.api.answers import LogErrorAnswer, LogPieceAnswer, MessageAnswer, RunsWithLogsAnswer
 from minisched.api.edge import decoded
 from minisched.api.errors import AnyRequest, translated
@@ -169,6 +169,7 @@ async def stream_logs(
     run_id: RunId,
     streamed_logs: NamedDependency[StreamedLogs],
     streams: NamedDependency[Streams],
+    admission: NamedDependency[Admission],
     after: FromQuery[str | None] = None,
 ) -> Stream:
     """Server-sent events, each a LogStreamEvent; a `complete` one is the last. `after` continues an earlier stream."""
@@ -177,7 +178,7 @@ async def stream_logs(
     if after:
         tail.check(after)
     watch = _Watch(lambda: streamed_logs.tail(key, run), tail, run, after or None)
-    look = watch.refuse if streams.is_full else watch.look
+    look = admission.lasting(watch.refuse if streams.is_full else watch.look)
     return Stream(stream_of(streams, look, name="logs"), media_type="text/event-stream", headers=STREAM_HEADERS)
 
 
