@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,11 +14,20 @@ from minisched.cli.durations import duration
 from minisched.cli.exit_codes import ExitCode
 from minisched.cli.invocation import Invocation, json_option, pass_invocation
 from minisched.cli.printing import print_json
+from minisched.cli.server import Server
 from minisched.cli.shadow_report import compare, print_shadow, shadow_document
 from minisched.cli.shredding import shred
 from minisched.cli.yaml_files import declaration_files
-from minisched.cli.yaml_import import judge, write
-from minisched.cli.yaml_report import print_yaml, yaml_document
+from minisched.cli.yaml_import import Pruned, judge, prune, write
+from minisched.cli.yaml_report import (
+    done_document,
+    plan_document,
+    print_done,
+    print_plan,
+    print_problems,
+    problems_document,
+)
+from minisched.domain.pipeline import Document
 
 _LONGEST_SHADOW = timedelta(days=366)
 
@@ -136,24 +145,53 @@ def _shred(imported: Sequence[Imported], *, whole: bool, yes: bool) -> tuple[lis
 @import_.command("yaml", short_help="Create or update pipelines from YAML files.")
 @click.argument("path", metavar="DIR|FILE", type=click.Path(path_type=Path))
 @click.option("--deploy", "deploys", is_flag=True, help="Deploy what was written, and what is not deployed yet.")
+@click.option("--prune", "prunes", is_flag=True, help="Delete for good every pipeline that has no file in DIR.")
+@click.option("--yes", is_flag=True, help="Prune without asking.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done; a secret that differs is not seen.")
 @json_option
 @pass_invocation
-def from_yaml(invocation: Invocation, path: Path, deploys: bool, dry_run: bool, as_json: bool) -> int:
+def from_yaml(
+    invocation: Invocation, path: Path, deploys: bool, prunes: bool, yes: bool, dry_run: bool, as_json: bool
+) -> int:
     """Create or update a pipeline from each file, as `minisched export yaml` writes them.
 
     ${env:NAME} is taken from the environment. Nothing is written unless every file is sound. Pipelines that have no
-    file are left alone.
+    file are left alone without --prune.
     """
+    if prunes and path.is_file():
+        raise click.UsageError("--prune needs the directory of all files: one file says nothing about the rest.")
+    if prunes and as_json and not (yes or dry_run):
+        raise click.UsageError("--prune asks before it deletes: with --json say --yes.")
     paths = declaration_files(path)
     with invocation.server() as server:
-        declared, problems = judge(server, paths, invocation.environ)
-        writes = not problems and not dry_run
-        written = list(write(server, declared, deploys=deploys)) if writes else []
+        judgement = judge(server, paths, invocation.environ)
+        if judgement.problems:
+            _tell(as_json, problems_document(judgement, dry_run=dry_run), lambda: print_problems(judgement))
+            return ExitCode.USAGE
+        if dry_run:
+            _tell(as_json, plan_document(judgement, prunes=prunes), lambda: print_plan(judgement, prunes=prunes))
+            return ExitCode.OK
+        written = list(write(server, judgement.declared, deploys=deploys))
+        whole = not any(one.problem for one in written)
+        pruned = list(_prune(server, judgement.undeclared, whole=whole, yes=yes)) if prunes else []
+    _tell(as_json, done_document(written, pruned), lambda: print_done(written, pruned))
+    return ExitCode.OK if whole and not any(one.problem for one in pruned) else ExitCode.FAILED
+
+
+def _prune(server: Server, undeclared: Sequence[Document], *, whole: bool, yes: bool) -> Iterator[Pruned]:
+    """While a file is not what the server has, nothing is deleted: it may be the same pipeline under another name."""
+    if not undeclared:
+        return
+    if not whole:
+        click.echo("Nothing was deleted, because not everything was written.", err=True)
+        return
+    names = ", ".join(str(entity["fullyQualifiedName"]) for entity in undeclared)
+    if yes or click.confirm(f"Delete {len(undeclared)} pipelines that have no file, for good: {names}?"):
+        yield from prune(server, undeclared)
+
+
+def _tell(as_json: bool, document: Document, show: Callable[[], None]) -> None:
     if as_json:
-        print_json(yaml_document(declared, problems, written, dry_run=dry_run))
+        print_json(document)
     else:
-        print_yaml(declared, problems, written, dry_run=dry_run)
-    if problems:
-        return ExitCode.USAGE
-    return ExitCode.FAILED if any(one.problem for one in written) else ExitCode.OK
+        show()

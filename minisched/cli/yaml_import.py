@@ -21,7 +21,7 @@ from minisched.domain.secret_references import resolve
 from minisched.domain.secrets import mask
 
 _KEPT = ("owners", "domains", "processingEngine")
-CREATED, UPDATED, UNCHANGED, REFUSED = "created", "updated", "unchanged", "refused"
+CREATED, UPDATED, UNCHANGED, REFUSED, DELETED = "created", "updated", "unchanged", "refused", "deleted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,27 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the files say. `undeclared`: pipelines of the server that have no file; meaningless beside problems."""
+
+    declared: Sequence[Declared]
+    problems: Sequence[Problem]
+    undeclared: Sequence[Document]
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """A pipeline without a file, and why it could not be deleted."""
+
+    entity: Document
+    problem: str | None = None
+
+    @property
+    def name(self) -> str:
+        return _fqn(self.entity)
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """What became of one file; `notes` are what the orchestrator said of its deployment."""
 
@@ -74,7 +95,7 @@ class Written:
     problem: str | None = None
 
 
-def judge(server: Server, paths: Sequence[Path], environ: Mapping[str, str]) -> tuple[list[Declared], list[Problem]]:
+def judge(server: Server, paths: Sequence[Path], environ: Mapping[str, str]) -> Judgement:
     """Every file by itself, then all together. Writes nothing. Raises ServerUnreachable."""
     existing = {
         (str(entity["service"]["id"]), str(entity["name"])): entity
@@ -87,7 +108,9 @@ def judge(server: Server, paths: Sequence[Path], environ: Mapping[str, str]) -> 
             declared.append(_declared(server, path, environ, existing))
         except (InvalidInput, NotFound) as error:
             problems.append(Problem(path, str(error)))
-    return declared, [*problems, *_doubles(declared)]
+    keys = {one.key for one in declared}
+    undeclared = sorted((entity for key, entity in existing.items() if key not in keys), key=_fqn)
+    return Judgement(declared, [*problems, *_doubles(declared)], undeclared)
 
 
 def _declared(
@@ -126,6 +149,18 @@ def write(server: Server, declared: Sequence[Declared], *, deploys: bool) -> Ite
             yield Written(one, REFUSED, problem=str(error))
 
 
+def prune(server: Server, undeclared: Sequence[Document]) -> Iterator[Pruned]:
+    """Delete them for good; one that cannot be stops nothing. Raises ServerUnreachable."""
+    for entity in undeclared:
+        try:
+            server.delete(f"{PIPELINES}/{entity['id']}", {"hardDelete": "true"})
+            yield Pruned(entity)
+        except NotFound:
+            yield Pruned(entity)  # somebody else was faster
+        except ServerRefused as error:
+            yield Pruned(entity, problem=str(error))
+
+
 def _write(server: Server, one: Declared, *, deploys: bool) -> Written:
     entity = server.put(PIPELINES, one.request)
     if entity.get("enabled", True) is not one.enabled:
@@ -150,6 +185,10 @@ def _message(answer: Any) -> str | None:
         return str(json.loads(reason)["message"]) if reason else None
     except (ValueError, KeyError, TypeError):
         return str(reason)
+
+
+def _fqn(entity: Document) -> str:
+    return str(entity["fullyQualifiedName"])
 
 
 def _canonical(document: Document) -> str:

@@ -187,6 +187,54 @@ def test_one_file_that_is_wrong_keeps_all_from_being_written(call: Call, tmp_pat
     assert call("pipeline", "show", "declared").exit_code == ExitCode.NOT_FOUND
 
 
+def test_pipelines_without_a_file_are_deleted_when_that_is_asked_for(call: Call, tmp_path: Path) -> None:
+    for name in ("declared_1", "declared_2", "by_hand"):
+        call("pipeline", "create", "-", stdin=_document(name))
+    for name in ("declared_1", "declared_2"):
+        (tmp_path / f"{name}.yaml").write_text(_document(name))
+    directory = ("import", "yaml", str(tmp_path))
+
+    planned = {one["name"]: one for one in _json(call(*directory, "--prune", "--dry-run", "--json"))["pipelines"]}
+    assert {name: one["outcome"] for name, one in planned.items() if name.startswith(("shop.decl", "shop.by"))} == {
+        "shop.declared_1": "unchanged",
+        "shop.declared_2": "unchanged",
+        "shop.by_hand": "deleted",
+    }
+    assert planned["shop.by_hand"]["file"] is None
+
+    assert call(*directory, "--prune", "--json").exit_code == ExitCode.USAGE
+    one_file = call("import", "yaml", str(tmp_path / "declared_1.yaml"), "--prune", "--yes")
+    assert (one_file.exit_code, "--prune needs the directory" in one_file.output) == (ExitCode.USAGE, True)
+    asked = call(*directory, "--prune", stdin="n\n")
+    assert "shop.by_hand" in asked.output
+    assert call("pipeline", "show", "by_hand").exit_code == ExitCode.OK
+
+    # A file that the server refuses keeps everything else, but nothing is deleted.
+    refused = tmp_path / "refused.yaml"
+    refused.write_text(_document("refused") + "owners: [{id: 00000000-0000-4000-8000-000000000000, type: user}]\n")
+    half = call(*directory, "--prune", "--yes")
+    assert half.exit_code == ExitCode.FAILED
+    assert "Nothing was deleted" in half.output
+    assert call("pipeline", "show", "by_hand").exit_code == ExitCode.OK
+    refused.unlink()
+
+    done = {one["name"]: one["outcome"] for one in _json(call(*directory, "--prune", "--yes", "--json"))["pipelines"]}
+    assert done["shop.by_hand"] == "deleted"
+    listed = {one["name"] for one in _json(call("pipeline", "list", "--json"))}
+    assert listed == {"declared_1", "declared_2"}
+    assert _json(call(*directory, "--prune", "--json", "--yes"))["pipelines"] == [
+        {
+            "name": f"shop.{name}",
+            "file": str(tmp_path / f"{name}.yaml"),
+            "outcome": "unchanged",
+            "deployed": False,
+            "notes": None,
+            "problem": None,
+        }
+        for name in ("declared_1", "declared_2")
+    ]
+
+
 def test_what_is_deployed_is_exported_for_airflow(
     call: Call, call_with: CallWith, process: ServerProcess, tmp_path: Path
 ) -> None:
