@@ -14,7 +14,7 @@ from minisched.executor.launcher_client import SpawnLimits
 from minisched.executor.launcher_start import LauncherOptions, RuntimeSpec
 from minisched.executor.launchers import Launcher
 from minisched.executor.reporting import OutboxOptions
-from minisched.executor.supervisor import SupervisorOptions
+from minisched.executor.supervisor_options import SupervisorOptions
 from minisched.runtimes import RuntimeCatalog
 from minisched.runtimes.runtime import fingerprint_of
 from minisched.settings import Settings

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -19,6 +18,7 @@ from minisched.api.server import create_api
 from minisched.app.accounts import jwt_verifier, make_first_admin
 from minisched.app.airflow import airflow_client
 from minisched.app.catalog import SandboxCatalog, bot_token, configured_connection, own_connection, secret_box
+from minisched.app.draining import PROOF_S, drain
 from minisched.app.execution import LauncherFactory, catchup_policy, outbox_options, spawn_limits, supervisor_options
 from minisched.app.orchestrators import Orchestrators, orchestrators
 from minisched.app.runtime_choice import RuntimeChoice
@@ -35,9 +35,8 @@ from minisched.clients.openmetadata_http import Timeouts
 from minisched.clients.server_versions import ServerVersions
 from minisched.domain import schedule as schedules
 from minisched.domain.errors import StoreUnavailable
-from minisched.domain.outcome import stopped_in_queue
 from minisched.domain.pipeline import Deployment
-from minisched.domain.run import Run, RunKind, RunState, StopRequest
+from minisched.domain.run import Run, RunKind
 from minisched.domain.spread import Spread
 from minisched.executor.automations import AutomationChildren
 from minisched.executor.job import JobBuilder
@@ -51,7 +50,7 @@ from minisched.observability import configure_logging
 from minisched.operations.accounts import Accounts
 from minisched.operations.authentication import Authentication
 from minisched.operations.use_cases import use_cases
-from minisched.ports import AuditTrail, EntityDirectory, PipelineServiceClient, RunQuery
+from minisched.ports import AuditTrail, EntityDirectory, PipelineServiceClient
 from minisched.scheduler import Backfill, Scheduler
 from minisched.settings import Settings
 from minisched.store import migrations
@@ -71,9 +70,6 @@ from minisched.store.watches import SqlWatches
 from minisched.system_clock import SystemClock, offset_of
 
 log = structlog.get_logger(__name__)
-
-# After the grace and the KILL, a caller of kill waits this much longer for the proof that nothing is left.
-_PROOF_S = 20.0
 
 
 class Node:
@@ -154,9 +150,8 @@ class Node:
     def drain(self) -> None:
         """What the settings want to become of running runs before the server leaves; it answers until they have ended,
         because their workflows may have to tell the sandbox."""
-        self._supervisor.drain()
         try:
-            self._await_runs()
+            drain(self._supervisor, self._runs, self._clock, self.settings.executor)
         except StoreUnavailable as error:
             log.warning("server.not_drained", error=str(error))
         self._streams_end.set()
@@ -166,25 +161,6 @@ class Node:
         self._unfinished_moves.close()
         self._supervisor.drain()
         self._streams_end.set()
-
-    def _await_runs(self) -> None:
-        executor = self.settings.executor
-        wait_s = {"leave": 0.0, "wait": executor.drain_wait_s, "stop": executor.stop_grace_s + _PROOF_S}[executor.drain]
-        deadline = time.monotonic() + wait_s
-        while (left_s := deadline - time.monotonic()) > 0 and (running := self._running()):
-            log.info("server.draining", runs=len(running), at_most_s=round(left_s, 1))
-            if executor.drain == "stop":
-                self._stop(running)
-            # One that was being claimed when draining began is found by the next look.
-            self._supervisor.await_end(running, timeout_s=left_s)
-
-    def _running(self) -> list[str]:
-        return [run.id for run in self._runs.search(RunQuery(states=(RunState.RUNNING,), limit=10_000))]
-
-    def _stop(self, run_ids: list[str]) -> None:
-        stop = StopRequest(at=self._clock.now(), by="minisched", why="the server was stopped with executor.drain: stop")
-        self._runs.request_stop(run_ids, stop, stopped_in_queue(stop))
-        self._supervisor.heed_stops()
 
     def reload(self, settings: Settings) -> None:
         """Use what can be changed without a restart: see `reloading`."""
@@ -340,7 +316,7 @@ class Node:
             chooser=self._choice,
             judge=self._judge,
             host_ip=self._host_ip,
-            kill_patience_s=self.settings.executor.stop_grace_s + _PROOF_S,
+            kill_patience_s=self.settings.executor.stop_grace_s + PROOF_S,
         )
 
     def _largest_log(self) -> int | None:

@@ -8,7 +8,6 @@ import selectors
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from uuid import uuid4
 
 import structlog
@@ -25,8 +24,8 @@ from minisched.domain.errors import (
 )
 from minisched.domain.outcome import outcome, stopped_in_queue
 from minisched.domain.pipeline import Document
-from minisched.domain.queueing import NO_LIMITS, Admission, ServiceLimits
-from minisched.domain.retry import CONSTANT, Backoff, next_attempt
+from minisched.domain.queueing import Admission
+from minisched.domain.retry import next_attempt
 from minisched.domain.run import Outcome, ProcessIdentity, Run, RunReason, RunState, Spawned, StopRequest
 from minisched.executor import processes
 from minisched.executor.handovers import ATTEMPTS, Handovers
@@ -36,11 +35,11 @@ from minisched.executor.launcher_client import (
     LauncherClient,
     LauncherRetiring,
     NoProcess,
-    SpawnLimits,
 )
 from minisched.executor.launcher_set import LauncherSet
 from minisched.executor.launchers import Launcher
 from minisched.executor.run_directory import RunDirectories
+from minisched.executor.supervisor_options import SupervisorOptions
 from minisched.executor.watched import Watched, live_counters, outcome_of, processes_left
 from minisched.ports import Clock, RunQuery, RunStore, RuntimeStatus
 from minisched.worker import protocol
@@ -51,32 +50,6 @@ _STORE_PATIENCE_S = 1.0
 _LAUNCHER_LOOK_S = 1.0
 # The longest time until something is noticed that nobody told us.
 _LOOK_AGAIN_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class SupervisorOptions:
-    """Limits of this node: runs at once, seconds of grace between TERM and KILL, and what a run may use."""
-
-    slots: int
-    grace_s: float
-    timeout_s: float | None = None
-    memory_limit_mb: int | None = None
-    log_limit_mb: int | None = None
-    nice: int = 0
-    open_files: int | None = None
-    poll_s: float = 1.0
-    services: ServiceLimits = NO_LIMITS
-    backoff: Backoff = CONSTANT
-
-    def limits_of(self, run: Run) -> SpawnLimits:
-        return SpawnLimits(
-            grace_s=self.grace_s,
-            timeout_s=run.timeout_s or self.timeout_s,
-            memory_limit_mb=self.memory_limit_mb,
-            log_limit_mb=self.log_limit_mb,
-            nice=self.nice,
-            open_files=self.open_files,
-        )
 
 
 class Supervisor:

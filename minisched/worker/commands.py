@@ -7,7 +7,7 @@ import json
 import sys
 from typing import List, Optional
 
-from . import launcher, preload
+from . import launching, preload
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
@@ -16,7 +16,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
         sys.path.insert(0, entry)
     if options.verb == "inspect":
         return _inspect()
-    return launcher.launch(
+    return launching.launch(
         socket_path=options.socket,
         runtime=options.runtime,
         generation=options.generation,

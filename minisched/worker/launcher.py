@@ -7,9 +7,7 @@ for everything: the listening socket, the servers' connections, the spares' answ
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
-import resource
 import selectors
 import signal
 import socket
@@ -17,8 +15,8 @@ import sys
 import time
 from typing import Any, Callable
 
-from . import guard, kernel, memory, processes, protocol, rehearsal, run_groups, validator
-from .listening import listening, uid_of_peer
+from . import processes, protocol, run_groups, validator
+from .listening import uid_of_peer
 from .preload import Preloaded
 from .spares import NotSingleThreaded, Spare, fork_child, fork_spare
 
@@ -27,8 +25,6 @@ _TICK_S = 1.0
 _SWEEP_S = 0.1
 _SPARE_RETRY_S = 5.0
 _START_S = 0.01  # a run that starts has the processors to itself, while there is a spare for the next
-_REHEARSALS = 10  # fills the interpreter's caches, and lets it specialise the code of a start
-_THREADS_END_WITHIN_S = 1.0
 _LEAVE_S = 2.0  # to collect the spares: an init that reaps nobody would keep them as zombies
 
 
@@ -378,63 +374,6 @@ class Launcher:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
         self._sweep_again = bool(strangers)
-
-
-def launch(
-    socket_path: str, runtime: str, generation: str, spares: int, linger_s: float, preload: Callable[[], Preloaded]
-) -> int:
-    """Become the launcher of a runtime: import, freeze, listen, serve. Returns the exit code."""
-    with contextlib.suppress(OSError):
-        os.setsid()
-    _set_up_process()
-    gc.disable()
-    groups = run_groups.found(say)
-    preloaded = preload()
-    _settle()
-    facts = {
-        "runtime": runtime,
-        "generation": generation,
-        "problem": preloaded.problem,
-        "version": preloaded.version,
-        "import_s": preloaded.import_s,
-        "failed_modules": preloaded.failures,
-    }
-    say("{}: {} in {} s".format(runtime, preloaded.problem or "ready", preloaded.import_s))
-    with listening(socket_path) as listener:
-        Launcher(listener, facts, preloaded, groups, spares, linger_s).run()
-    return 0
-
-
-def _settle() -> None:
-    """Make what every fork inherits as ready and as cheap to copy as it can be, and never look at it again."""
-    for _ in range(_REHEARSALS):
-        guard.rehearse()
-        rehearsal.rehearse()
-    _wait_for_threads()
-    gc.disable()
-    gc.collect()
-    gc.freeze()
-    kernel.use_huge_pages()
-    kernel.let_go_of_code()
-    memory.note_inherited()
-
-
-def _wait_for_threads() -> None:
-    """A thread that was joined is known to the kernel a moment longer, and while it is nothing can be forked."""
-    deadline = time.monotonic() + _THREADS_END_WITHIN_S
-    while not kernel.single_threaded() and time.monotonic() < deadline:
-        time.sleep(0.001)
-
-
-def _set_up_process() -> None:
-    kernel.close_all_but({0, 1, 2})
-    os.umask(0o077)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    kernel.hide_memory()
-    kernel.adopt_orphans()
-    kernel.name_process("minisched-launcher")
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def say(text: str) -> None:

@@ -15,7 +15,8 @@ from minisched.domain.run import Run, RunKind
 from minisched.executor.launcher_start import LauncherOptions, RuntimeSpec
 from minisched.executor.launchers import Launcher
 from minisched.executor.run_directory import RunDirectories
-from minisched.executor.supervisor import Supervisor, SupervisorOptions
+from minisched.executor.supervisor import Supervisor
+from minisched.executor.supervisor_options import SupervisorOptions
 from minisched.store import migrations
 from minisched.store.engine import open_database
 from minisched.store.runs import SqlRunStore
