@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, or_, select
 
 from minisched.domain.queueing import ServiceLimits
 from minisched.domain.run import RunState
@@ -23,6 +23,19 @@ _RUNNING = (
     .group_by(runs.c.pipeline_id, runs.c.service_hash)
 )
 
+# Built once, because every start of a run waits for it.
+_NEXT = (
+    select(runs)
+    .where(runs.c.state == RunState.QUEUED.value, runs.c.stop_at_ms.is_(None))
+    .where(or_(runs.c.not_before_ms.is_(None), runs.c.not_before_ms <= bindparam("now_ms")))
+    .order_by(runs.c.priority, runs.c.enqueued_ms, runs.c.id)
+    .limit(1)
+)
+# Runs that were enqueued for one of these runtimes, or for any.
+_NEXT_OF_RUNTIMES = _NEXT.where(
+    or_(runs.c.runtime.is_(None), runs.c.runtime.in_(bindparam("runtimes", expanding=True)))
+)
+
 
 def next_claimable(
     connection: Connection, *, slots: int, runtimes: Sequence[str], services: ServiceLimits, now_ms: int
@@ -31,14 +44,10 @@ def next_claimable(
     running = connection.execute(_RUNNING).all()
     if sum(row.running for row in running) >= slots:
         return None
-    statement = (
-        select(runs)
-        .where(runs.c.state == RunState.QUEUED.value, runs.c.stop_at_ms.is_(None), _is_due(now_ms))
-        .where(*_within_limits(running), *_within_services(running, services), *_executable_by(runtimes))
-        .order_by(runs.c.priority, runs.c.enqueued_ms, runs.c.id)
-        .limit(1)
-    )
-    return connection.execute(statement).one_or_none()
+    statement = _NEXT_OF_RUNTIMES if runtimes else _NEXT
+    if running:
+        statement = statement.where(*_within_limits(running), *_within_services(running, services))
+    return connection.execute(statement, {"now_ms": now_ms, "runtimes": list(runtimes)}).one_or_none()
 
 
 def _within_limits(running: Sequence[Any]) -> list[ColumnElement[bool]]:
@@ -53,10 +62,6 @@ def _within_limits(running: Sequence[Any]) -> list[ColumnElement[bool]]:
         or_(runs.c.pipeline_id.not_in(ids), runs.c.max_active_runs > count)
         for count, ids in sorted(pipelines_by_count.items())
     ]
-
-
-def _is_due(now_ms: int) -> ColumnElement[bool]:
-    return or_(runs.c.not_before_ms.is_(None), runs.c.not_before_ms <= now_ms)
 
 
 def _within_services(running: Sequence[Any], services: ServiceLimits) -> list[ColumnElement[bool]]:
@@ -74,8 +79,3 @@ def _within_services(running: Sequence[Any], services: ServiceLimits) -> list[Co
 
 def _is_full(count: int, limit: int | None) -> bool:
     return limit is not None and count >= limit
-
-
-def _executable_by(runtimes: Sequence[str]) -> list[ColumnElement[bool]]:
-    """Runs that were enqueued for one of these runtimes, or for any; all of them when none is named."""
-    return [or_(runs.c.runtime.is_(None), runs.c.runtime.in_(runtimes))] if runtimes else []

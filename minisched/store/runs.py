@@ -41,6 +41,7 @@ _CLAIM = (
     .where(runs.c.id == bindparam("run_id"), runs.c.state == RunState.QUEUED.value, runs.c.stop_at_ms.is_(None))
     .values(state=RunState.RUNNING.value, started_ms=bindparam("now_ms"))
 )
+_CHANGE = update(runs).where(runs.c.id == bindparam("which"), runs.c.state.in_(bindparam("allowed", expanding=True)))
 
 
 class SqlRunStore:
@@ -249,6 +250,5 @@ def _insert(connection: Connection, row: dict[str, Any]) -> None:
 
 def _change(connection: Connection, run_id: str, allowed: Sequence[RunState], values: dict[str, Any]) -> bool:
     """Compare-and-set: False when the run is in none of the allowed states, or not there."""
-    states = [state.value for state in allowed]
-    statement = update(runs).where(runs.c.id == run_id, runs.c.state.in_(states)).values(**values)
-    return bool(connection.execute(statement).rowcount)
+    found = {"which": run_id, "allowed": [state.value for state in allowed]}
+    return bool(connection.execute(_CHANGE, {**values, **found}).rowcount)
