@@ -144,25 +144,17 @@ def postgresql_server() -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def mariadb_server() -> Iterator[Server]:
-    program = _which("mariadbd", "/usr/sbin/mariadbd")
-    install = _which("mariadb-install-db", "/usr/bin/mariadb-install-db")
-    if program is None or install is None:
-        skip_or_fail("MariaDB is not installed")
+    """MariaDB; or, for those who have it, the MySQL whose program MINISCHED_TEST_MYSQLD names."""
+    mysqld = os.environ.get("MINISCHED_TEST_MYSQLD")
     with _directory(owner=None) as directory:
         data, listens_at, port = directory / "data", directory / "socket", _free_port()
-        user = pwd.getpwuid(os.getuid()).pw_name
-        _run(
-            [install, "--no-defaults", f"--datadir={data}", f"--user={user}", "--skip-test-db",
-             "--auth-root-authentication-method=normal"]
-        )  # fmt: skip
+        prepare, serve = _mariadb(data) if mysqld is None else _mysql(mysqld, data)
+        _run(prepare)
         command = [
             *_setpriv(None),
-            program,
-            "--no-defaults",
-            f"--datadir={data}",
+            *serve,
             f"--socket={listens_at}",
             f"--pid-file={directory / 'pid'}",
-            f"--user={user}",
             "--bind-address=127.0.0.1",
             f"--port={port}",
             # What was committed survives the end of the server, however it ends; only a power cut may lose it.
@@ -175,6 +167,25 @@ def mariadb_server() -> Iterator[Server]:
         )
         with _running(command, directory, server, stop_signal=signal.SIGTERM):
             yield server
+
+
+def _mariadb(data: Path) -> tuple[list[str], list[str]]:
+    """How its files are made, and how it is started."""
+    program = _which("mariadbd", "/usr/sbin/mariadbd")
+    install = _which("mariadb-install-db", "/usr/bin/mariadb-install-db")
+    if program is None or install is None:
+        skip_or_fail("MariaDB is not installed")
+    place = ["--no-defaults", f"--datadir={data}", f"--user={_user()}"]
+    return [install, *place, "--skip-test-db", "--auth-root-authentication-method=normal"], [program, *place]
+
+
+def _mysql(program: str, data: Path) -> tuple[list[str], list[str]]:
+    place = ["--no-defaults", f"--datadir={data}", f"--user={_user()}", "--secure-file-priv=NULL"]
+    return [program, *place, "--initialize-insecure"], [program, *place, "--mysqlx=OFF", "--disable-log-bin"]
+
+
+def _user() -> str:
+    return pwd.getpwuid(os.getuid()).pw_name
 
 
 @pytest.fixture(scope="session")
