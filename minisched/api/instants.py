@@ -11,6 +11,7 @@ from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import PathParameter, QueryParameter, RawBody
 
+from minisched.acting import nothing_was_done
 from minisched.api.access import OPERATE, READ
 from minisched.api.edge import decoded
 from minisched.api.ingestion_pipelines.parameters import LARGEST_MS
@@ -129,6 +130,8 @@ def backfill(
     """Queues a run for each instant from `from` on and before `to` that has none, oldest first, behind all others.
     Asking again makes no second run."""
     asked = parse(BackfillOptions, body)
+    if asked.dryRun:
+        nothing_was_done()
     done = instants.backfill(
         decoded(pipeline), since=asked.from_, until=asked.to, dry_run=asked.dryRun, requested_by=user
     )

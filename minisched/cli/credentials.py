@@ -39,6 +39,10 @@ def given(token_file: Path | None, environ: Mapping[str, str]) -> str | None:
         return bearer(token)
     if password := environ.get(PASSWORD_VARIABLE):
         return basic(environ.get(USER_VARIABLE) or _ADMIN, password)
+    if user := environ.get(USER_VARIABLE):
+        raise InvalidInput(
+            f"there is no password for {user}.", field=PASSWORD_VARIABLE, hint=f"Or unset {USER_VARIABLE}."
+        )
     return None
 
 

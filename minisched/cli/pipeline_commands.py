@@ -8,11 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+import httpx
 
 from minisched.cli import exit_codes
 from minisched.cli.exit_codes import ExitCode, NotHere
 from minisched.cli.invocation import Invocation, json_option, pass_invocation
 from minisched.cli.move_command import move
+from minisched.cli.orchestrator_answers import notes_of
 from minisched.cli.pipeline_lookup import all_pipelines, find_pipeline, service_reference
 from minisched.cli.printing import console, print_json, state_text, table, when
 from minisched.cli.run_log import follow_log, read_log
@@ -20,10 +22,14 @@ from minisched.cli.run_report import print_end, runs_table
 from minisched.cli.schedule_commands import backfill, next_instants, why
 from minisched.cli.server import PIPELINES, PLACEMENTS, RUNS, Server
 from minisched.cli.workflow_file import read_mapping
-from minisched.domain.errors import RunNotFound
+from minisched.domain.errors import Conflict, RunNotFound
 
 # The platform of an orchestrator whose runs the server has itself.
 LOCAL = "local"
+
+# What a create-or-update says that it did.
+CHANGE_HEADER = "X-OpenMetadata-Change"
+_DONE_BY_CHANGE = {"entityCreated": "created", "entityUpdated": "updated", "entityNoChange": "unchanged"}
 
 Document = dict[str, Any]
 Command = Callable[..., Any]
@@ -54,24 +60,45 @@ def create(invocation: Invocation, file: str, update: bool, deploys: bool, as_js
     with invocation.server() as server:
         if "service" in body:
             body["service"] = service_reference(server, body["service"])
-        created = server.put(PIPELINES, body) if update else server.post(PIPELINES, body)
+        response = _created(server, body, update=update)
+        entity, notes = response.json(), None
+        done = _DONE_BY_CHANGE[response.headers.get(CHANGE_HEADER, "entityCreated")]
         if deploys:
-            server.post(f"{PIPELINES}/deploy/{created['id']}")
-            created = server.get(f"{PIPELINES}/{created['id']}")
-    _print_entity(created, "deployed" if deploys else "created, not deployed yet", as_json)
+            notes = _deploy(server, entity, done)
+            entity = server.get(f"{PIPELINES}/{entity['id']}")
+    _print_entity(entity, f"{done}, {'deployed' if entity.get('deployed') else 'not deployed yet'}", as_json, notes)
+
+
+def _created(server: Server, body: Document, *, update: bool) -> httpx.Response:
+    try:
+        return server.call("PUT" if update else "POST", PIPELINES, json=body)
+    except exit_codes.ServerRefused as error:
+        if "already exists" not in error.message:
+            raise
+        raise Conflict(error.message, hint="Say --update to change it.") from error
+
+
+def _deploy(server: Server, entity: Document, done: str) -> str | None:
+    """What the orchestrator does otherwise than asked. A refusal says what has become of the pipeline."""
+    try:
+        return notes_of(server.post(f"{PIPELINES}/deploy/{entity['id']}"))
+    except exit_codes.ServerRefused as error:
+        raise exit_codes.ServerRefused(error.message, hint=f"It is {done}, and not deployed as it is now.") from error
 
 
 @pipeline.command("list", short_help="List pipelines.")
 @click.option("--service", help="Only those of this service.")
 @click.option("--type", "pipeline_type", help="Only this pipelineType, or several with commas.")
+@click.option("--deleted", is_flag=True, help="Only those that are hidden: deleted, and not for good.")
 @json_option
 @pass_invocation
-def list_pipelines(invocation: Invocation, service: str | None, pipeline_type: str | None, as_json: bool) -> None:
+def list_pipelines(
+    invocation: Invocation, service: str | None, pipeline_type: str | None, deleted: bool, as_json: bool
+) -> None:
     """List pipelines with their schedule and how their last run ended."""
+    filters = {"service": service, "pipelineType": pipeline_type, "include": "deleted" if deleted else None}
     with invocation.server() as server:
-        listed = list(
-            all_pipelines(server, service=service, pipelineType=pipeline_type, fields="pipelineStatuses,owners")
-        )
+        listed = list(all_pipelines(server, **filters, fields="pipelineStatuses,owners"))
     if as_json:
         print_json(listed)
         return
@@ -105,7 +132,7 @@ def _last_status(entity: Document) -> Document:
 def show(invocation: Invocation, pipeline: str, as_json: bool) -> None:
     """Show a pipeline as OpenMetadata would return it, secrets masked, and its last runs."""
     with invocation.server() as server:
-        entity = find_pipeline(server, pipeline, fields="owners,pipelineStatuses")
+        entity = find_pipeline(server, pipeline, fields="owners,pipelineStatuses", deleted_too=True)
         if as_json:
             print_json(entity)
             return
@@ -140,7 +167,10 @@ def _facts(entity: Document) -> list[tuple[str, object]]:
 @pass_invocation
 def deploy(invocation: Invocation, pipeline: str, as_json: bool) -> None:
     """Hand the pipeline, as it is now, to the orchestrator: from then on its schedule counts."""
-    _act(invocation, pipeline, "deploy", "deployed", as_json)
+    with invocation.server() as server:
+        entity = find_pipeline(server, pipeline)
+        answer = server.post(f"{PIPELINES}/deploy/{entity['id']}")
+    _print_answer(answer, f"{entity['fullyQualifiedName']}: deployed", as_json, notes_of(answer))
 
 
 @pipeline.command(short_help="Run a pipeline now.")
@@ -196,7 +226,7 @@ def stop(invocation: Invocation, pipeline: str, as_json: bool) -> None:
 
 def _act(invocation: Invocation, name: str, verb: str, done: str, as_json: bool) -> None:
     with invocation.server() as server:
-        entity = find_pipeline(server, name)
+        entity = find_pipeline(server, name, deleted_too=True)
         answer = server.post(f"{PIPELINES}/{verb}/{entity['id']}")
     _print_answer(answer, f"{entity['fullyQualifiedName']}: {done}", as_json)
 
@@ -234,11 +264,27 @@ def _set_enabled(invocation: Invocation, name: str, wanted: bool, as_json: bool)
 @json_option
 @pass_invocation
 def delete(invocation: Invocation, pipeline: str, hard: bool, as_json: bool) -> None:
-    """Delete a pipeline. Without --hard it is only hidden and its schedule goes on, as in OpenMetadata."""
+    """Delete a pipeline. Without --hard it is only hidden and its schedule goes on, as in OpenMetadata.
+
+    What is hidden comes back with `minisched pipeline restore`, and goes for good with --hard.
+    """
     with invocation.server() as server:
-        entity = find_pipeline(server, pipeline)
+        entity = find_pipeline(server, pipeline, deleted_too=hard)
         deleted = server.delete(f"{PIPELINES}/{entity['id']}", {"hardDelete": str(hard).lower()})
-    _print_entity(deleted or entity, "deleted for good" if hard else "deleted (its schedule goes on)", as_json)
+    hidden = "hidden; its schedule goes on until it is deleted with --hard"
+    _print_entity(deleted or entity, "deleted for good" if hard else hidden, as_json)
+
+
+@pipeline.command(short_help="Bring a hidden pipeline back.")
+@_pipeline_argument
+@json_option
+@pass_invocation
+def restore(invocation: Invocation, pipeline: str, as_json: bool) -> None:
+    """Bring back a pipeline that was deleted, but not for good: `minisched pipeline list --deleted` shows them."""
+    with invocation.server() as server:
+        entity = find_pipeline(server, pipeline, deleted_too=True)
+        restored = server.put(f"{PIPELINES}/restore", {"id": entity["id"]})
+    _print_entity(restored, "restored", as_json)
 
 
 @pipeline.command(short_help="Print the log of a run.")
@@ -295,7 +341,7 @@ def _print_log_from_elsewhere(server: Server, name: str, as_json: bool) -> None:
 def runs(invocation: Invocation, pipeline: str, limit: int, as_json: bool) -> None:
     """List the runs of the pipeline, newest first."""
     with invocation.server() as server:
-        found = _runs_of(server, find_pipeline(server, pipeline), limit=limit)
+        found = _runs_of(server, find_pipeline(server, pipeline, deleted_too=True), limit=limit)
     if as_json:
         print_json(found)
     else:
@@ -307,18 +353,17 @@ def _runs_of(server: Server, entity: Document, *, limit: int) -> list[Document]:
     return listed
 
 
-def _print_entity(entity: Document, done: str, as_json: bool) -> None:
-    if as_json:
-        print_json(entity)
-    else:
-        click.echo(f"{entity['fullyQualifiedName']}: {done} ({entity['id']})")
+def _print_entity(entity: Document, done: str, as_json: bool, notes: str | None = None) -> None:
+    _print_answer(entity, f"{entity['fullyQualifiedName']}: {done} ({entity['id']})", as_json, notes)
 
 
-def _print_answer(answer: Document | None, text: str, as_json: bool) -> None:
+def _print_answer(answer: Document | None, text: str, as_json: bool, notes: str | None = None) -> None:
     if as_json:
         print_json(answer)
-    else:
-        click.echo(text)
+        return
+    click.echo(text)
+    if notes:
+        click.echo(f"  {notes}")
 
 
 for command in (move, why, next_instants, backfill):

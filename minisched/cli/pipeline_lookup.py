@@ -58,9 +58,21 @@ def all_pipelines(server: Server, **filters: str | None) -> Iterator[Document]:
         params["after"] = after
 
 
-def find_pipeline(server: Server, name: str, *, fields: str | None = None) -> Document:
-    """The pipeline with this id, FQN or unambiguous name. Raises PipelineNotFound, AmbiguousName."""
-    params = {"fields": fields} if fields else None
+def find_pipeline(server: Server, name: str, *, fields: str | None = None, deleted_too: bool = False) -> Document:
+    """The pipeline with this id, FQN or unambiguous name. Raises PipelineNotFound, AmbiguousName.
+
+    With `deleted_too` those that are hidden are looked at when no other has the name.
+    """
+    try:
+        return _find_pipeline(server, name, fields=fields)
+    except PipelineNotFound:
+        if not deleted_too:
+            raise
+        return _find_pipeline(server, name, fields=fields, include="all")
+
+
+def _find_pipeline(server: Server, name: str, **filters: str | None) -> Document:
+    params = {key: value for key, value in filters.items() if value}
     paths = [f"{PIPELINES}/{name}"] if is_id(name) else []
     if "." in name:
         paths.append(f"{PIPELINES}/name/{quote(name, safe='')}")
@@ -70,7 +82,7 @@ def find_pipeline(server: Server, name: str, *, fields: str | None = None) -> Do
         except NotFound:
             continue
         return found
-    listed = list(all_pipelines(server, fields=fields))
+    listed = list(all_pipelines(server, **filters))
     return _only(name, [pipeline for pipeline in listed if pipeline["name"] == name], listed)
 
 

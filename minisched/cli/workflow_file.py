@@ -1,7 +1,7 @@
 """Workflow files of OpenMetadata's connector docs, and documents of pipelines: YAML or JSON from a file or stdin.
 
-A value that is exactly `$NAME` or `${NAME}` is replaced when the environment has that variable; a dollar sign anywhere
-else, as in a password, stays what it is.
+A value that is exactly `$NAME` or `${NAME}` is replaced when the environment has that variable. Without it `${NAME}` is
+an error, and `$NAME` stays what it is, as does a dollar sign anywhere else: a password may look like that.
 """
 
 from __future__ import annotations
@@ -50,7 +50,13 @@ def read_text(name: str) -> str:
 
 
 def read_mapping(name: str, environ: Mapping[str, str]) -> dict[str, Any]:
-    """The one YAML or JSON mapping in the file, variables expanded. Raises InvalidInput with line and column."""
+    """As `parse_mapping`, variables expanded. Raises InvalidInput for one that is not there, too."""
+    document: dict[str, Any] = expand(parse_mapping(name), environ)
+    return document
+
+
+def parse_mapping(name: str) -> dict[str, Any]:
+    """The one YAML or JSON mapping in the file, as written. Raises InvalidInput with line and column."""
     text = read_text(name)
     try:
         document = yaml.safe_load(text)
@@ -59,8 +65,7 @@ def read_mapping(name: str, environ: Mapping[str, str]) -> dict[str, Any]:
     if not isinstance(document, dict):
         found = "nothing" if document is None else f"a {type(document).__name__}"
         raise InvalidInput(f"{name}: expected a mapping of names to values, found {found}.")
-    expanded: dict[str, Any] = expand(document, environ)
-    return expanded
+    return document
 
 
 def _place(name: str, error: yaml.YAMLError) -> str:
@@ -75,14 +80,17 @@ def _problem(error: yaml.YAMLError) -> str:
     return f"{problem} {context}" if context else str(problem)
 
 
-def expand(node: Any, environ: Mapping[str, str]) -> Any:
-    """A copy of the document with the variables that exist put in."""
+def expand(node: Any, environ: Mapping[str, str], path: str = "") -> Any:
+    """A copy of the document with the variables put in. Raises InvalidInput with the path of one that is not there."""
     if isinstance(node, dict):
-        return {key: expand(value, environ) for key, value in node.items()}
+        return {key: expand(value, environ, f"{path}.{key}" if path else str(key)) for key, value in node.items()}
     if isinstance(node, list):
-        return [expand(item, environ) for item in node]
+        return [expand(item, environ, f"{path}.{n}") for n, item in enumerate(node)]
     if isinstance(node, str) and (match := _VARIABLE.match(node)):
-        return environ.get(match[1] or match[2], node)
+        bare, braced = match.groups()
+        if braced and braced not in environ:
+            raise InvalidInput(f"the environment has no variable {braced}.", field=path, hint="Set it, and try again.")
+        return environ.get(bare or braced, node)
     return node
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from minisched.cli.workflow_file import read_mapping
+from minisched.cli.workflow_file import parse_mapping
 from minisched.domain.errors import InvalidInput
 from minisched.domain.pipeline import Document, clean_name
 
@@ -47,7 +47,7 @@ def declaration_files(path: Path) -> list[Path]:
 
 def read_declaration(path: Path) -> Document:
     """As written, references included. Raises InvalidInput with line and column."""
-    return read_mapping(str(path), {})
+    return parse_mapping(str(path))
 
 
 def _is_hidden(file: Path, root: Path) -> bool:

@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from minisched.api.schemas import CreateIngestionPipeline, check
 from minisched.cli.exit_codes import ServerRefused
+from minisched.cli.orchestrator_answers import notes_of
 from minisched.cli.pipeline_lookup import all_pipelines, service_reference
 from minisched.cli.server import PIPELINES, Server
 from minisched.cli.yaml_files import read_declaration
@@ -46,6 +46,8 @@ class Declared:
         """What a write would do, as far as masked secrets let tell: a secret that differs is not seen."""
         if self.existing is None:
             return CREATED
+        if self.existing.get("deleted"):
+            return UPDATED
         wanted = brief(mask({**self.request, "enabled": self.enabled}))
         stored = declare(self.existing)
         # The service is the key, the provider never changes; left out of a file, the others stay as they are.
@@ -99,7 +101,7 @@ def judge(server: Server, paths: Sequence[Path], environ: Mapping[str, str]) -> 
     """Every file by itself, then all together. Writes nothing. Raises ServerUnreachable."""
     existing = {
         (str(entity["service"]["id"]), str(entity["name"])): entity
-        for entity in all_pipelines(server, fields="owners,domains")
+        for entity in all_pipelines(server, fields="owners,domains", include="all")
     }
     declared: list[Declared] = []
     problems: list[Problem] = []
@@ -168,23 +170,17 @@ def _write(server: Server, one: Declared, *, deploys: bool) -> Written:
     outcome = _outcome(one.existing, entity)
     if not deploys or (outcome == UNCHANGED and entity.get("deployed")):
         return Written(one, outcome)
-    answer = server.post(f"{PIPELINES}/deploy/{entity['id']}")
-    return Written(one, outcome, deployed=True, notes=_message(answer))
+    try:
+        answer = server.post(f"{PIPELINES}/deploy/{entity['id']}")
+    except ServerRefused as error:
+        return Written(one, outcome, problem=f"not deployed: {error}")
+    return Written(one, outcome, deployed=True, notes=notes_of(answer))
 
 
 def _outcome(existing: Document | None, entity: Document) -> str:
     if existing is None:
         return CREATED
     return UNCHANGED if entity["version"] == existing["version"] else UPDATED
-
-
-def _message(answer: Any) -> str | None:
-    """The orchestrator's sentence, which may be wrapped as Airflow's plugin wraps it."""
-    reason = answer.get("reason") if isinstance(answer, dict) else None
-    try:
-        return str(json.loads(reason)["message"]) if reason else None
-    except (ValueError, KeyError, TypeError):
-        return str(reason)
 
 
 def _fqn(entity: Document) -> str:

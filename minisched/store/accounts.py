@@ -44,7 +44,7 @@ class SqlAccountStore:
         }
 
         def add(connection: Connection) -> None:
-            touches(f"user {user.name}")
+            touches(f"user {user.name}, {user.role}")
             connection.execute(insert(users), row)
 
         try:
@@ -60,7 +60,7 @@ class SqlAccountStore:
             values["password_hash"] = password_hash
 
         def change(connection: Connection) -> None:
-            touches(f"user {name}")
+            touches(f"user {name}, {role}" if role else f"user {name}")
             _hold_admins(connection)
             _refuse_unknown(name, connection.execute(update(users).where(users.c.name == name).values(**values)))
             _refuse_no_admin(connection)
@@ -102,7 +102,7 @@ class SqlAccountStore:
         }
 
         def add(connection: Connection) -> None:
-            touches(f"token {token.name} of {token.user}")
+            touches(f"token {token.name} of {token.user}, {token.role}")
             owner = select(users.c.name).where(users.c.name == token.user)
             if connection.execute(owner).first() is None:
                 raise NotFound(f"There is no user {token.user}.")

@@ -155,7 +155,7 @@ def test_a_change_and_its_row_are_committed_together_or_not_at_all(kept: Kept) -
         "token ci",
         "trigger_pipeline",
     )
-    assert (entry.request, entry.peer, entry.touched) == ("POST /x/y", "192.0.2.1", "user ann")
+    assert (entry.request, entry.peer, entry.touched) == ("POST /x/y", "192.0.2.1", "user ann, admin")
     assert entry.at == kept.clock.now()
 
 

@@ -188,8 +188,9 @@ def test_one_file_that_is_wrong_keeps_all_from_being_written(call: Call, tmp_pat
 
 
 def test_pipelines_without_a_file_are_deleted_when_that_is_asked_for(call: Call, tmp_path: Path) -> None:
-    for name in ("declared_1", "declared_2", "by_hand"):
+    for name in ("declared_1", "declared_2", "by_hand", "by_hand_and_hidden"):
         call("pipeline", "create", "-", stdin=_document(name))
+    call("pipeline", "delete", "by_hand_and_hidden")
     for name in ("declared_1", "declared_2"):
         (tmp_path / f"{name}.yaml").write_text(_document(name))
     directory = ("import", "yaml", str(tmp_path))
@@ -199,6 +200,7 @@ def test_pipelines_without_a_file_are_deleted_when_that_is_asked_for(call: Call,
         "shop.declared_1": "unchanged",
         "shop.declared_2": "unchanged",
         "shop.by_hand": "deleted",
+        "shop.by_hand_and_hidden": "deleted",
     }
     assert planned["shop.by_hand"]["file"] is None
 
@@ -219,7 +221,8 @@ def test_pipelines_without_a_file_are_deleted_when_that_is_asked_for(call: Call,
     refused.unlink()
 
     done = {one["name"]: one["outcome"] for one in _json(call(*directory, "--prune", "--yes", "--json"))["pipelines"]}
-    assert done["shop.by_hand"] == "deleted"
+    assert (done["shop.by_hand"], done["shop.by_hand_and_hidden"]) == ("deleted", "deleted")
+    assert _json(call("pipeline", "list", "--deleted", "--json")) == []
     listed = {one["name"] for one in _json(call("pipeline", "list", "--json"))}
     assert listed == {"declared_1", "declared_2"}
     assert _json(call(*directory, "--prune", "--json", "--yes"))["pipelines"] == [

@@ -100,6 +100,38 @@ def test_the_life_of_a_pipeline(call: Call, tmp_path: Path) -> None:
     assert call("pipeline", "show", "daily").exit_code == ExitCode.NOT_FOUND
 
 
+def test_what_became_of_a_pipeline_is_said(call: Call) -> None:
+    document = _document("told")
+    assert "shop.told: created, not deployed yet" in call("pipeline", "create", "-", stdin=document).output
+    again = call("pipeline", "create", "-", stdin=document)
+    assert "already exists" in again.output
+    assert "--update" in again.output
+    update = ("pipeline", "create", "-", "--update")
+    assert "shop.told: unchanged, not deployed yet" in call(*update, stdin=document).output
+    assert "shop.told: unchanged, deployed" in call(*update, "--deploy", stdin=document).output
+    later = document.replace("0 3 * * *", "0 4 * * *")
+    assert "shop.told: updated, deployed" in call(*update, stdin=later).output
+
+    changes = [entry["operation"] for entry in _json(call("audit", "--json")) if "told" in str(entry)]
+    assert changes == ["put_pipeline", "deploy_pipeline", "create_pipeline"]
+
+
+def test_a_hidden_pipeline_can_be_found_brought_back_and_deleted_for_good(call: Call) -> None:
+    call("pipeline", "create", "-", "--deploy", stdin=_document("hidden"))
+    assert "its schedule goes on until it is deleted with --hard" in call("pipeline", "delete", "hidden").output
+    assert "shop.hidden" not in call("pipeline", "list").output
+    assert [one["name"] for one in _json(call("pipeline", "list", "--deleted", "--json"))] == ["hidden"]
+    assert _json(call("pipeline", "show", "hidden", "--json"))["deleted"] is True
+    assert "restored" in call("pipeline", "restore", "hidden").output
+    assert "shop.hidden" in call("pipeline", "list").output
+
+    call("pipeline", "delete", "hidden")
+    assert call("pipeline", "delete", "hidden").exit_code == ExitCode.NOT_FOUND
+    assert "deleted for good" in call("pipeline", "delete", "hidden", "--hard").output
+    assert call("pipeline", "show", "hidden").exit_code == ExitCode.NOT_FOUND
+    assert "hidden" not in call("deployment", "list").output
+
+
 @pytest.mark.parametrize(
     ("name", "failures", "code"), [("partly", 1, ExitCode.PARTIAL_SUCCESS), ("badly", 10, ExitCode.FAILED)]
 )

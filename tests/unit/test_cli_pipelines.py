@@ -74,6 +74,13 @@ def _call(server: FakeServer, *arguments: str, stdin: str | None = None) -> Resu
     return CliRunner().invoke(command_line, ["--url", "http://127.0.0.1:8580", *arguments], obj=invocation, input=stdin)
 
 
+def test_a_user_without_a_password_does_not_become_the_admin() -> None:
+    invocation = Invocation(transport=httpx.MockTransport(FakeServer({})), environ={"MINISCHED_USER": "ann"})
+    result = CliRunner().invoke(command_line, ["--url", "http://127.0.0.1:8580", "pipeline", "list"], obj=invocation)
+    assert result.exit_code == ExitCode.USAGE
+    assert "MINISCHED_PASSWORD: there is no password for ann." in result.output
+
+
 def _listing(*entities: dict[str, Any]) -> dict[str, Any]:
     return {"data": list(entities), "paging": {"total": len(entities)}}
 

@@ -111,6 +111,11 @@ def test_only_values_that_are_a_variable_of_the_environment_are_replaced(value: 
     assert expand(value, {"SECRET": "s3cret"}) == expected
 
 
+def test_a_variable_in_braces_that_is_not_there_is_named_with_its_place() -> None:
+    with pytest.raises(InvalidInput, match=r"^source\.1\.password: the environment has no variable ABSENT\."):
+        expand({"source": [{}, {"password": "${ABSENT}"}]}, {"SECRET": "s3cret"})
+
+
 @pytest.mark.parametrize(
     ("config", "kind"),
     [

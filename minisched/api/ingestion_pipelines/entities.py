@@ -10,6 +10,7 @@ from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, QueryParameter, RawBody
 
+from minisched.acting import nothing_was_done
 from minisched.api import patches
 from minisched.api.access import CHANGE, DECLARE, READ
 from minisched.api.answers import PipelineAnswer, PipelinesAnswer, VersionsAnswer
@@ -204,6 +205,8 @@ def put_pipeline(
     done = pipelines.put(request, user=principal.name, require=required(if_match, view), may_deploy=may_deploy)
     if done.created:
         return Response(view.whole(done.pipeline), status_code=201, headers=_created(done.pipeline, view))
+    if not done.changed:
+        nothing_was_done()
     headers = {CHANGE_HEADER: _updated(changed=done.changed), "ETag": view.etag(done.pipeline)}
     return Response(view.whole(done.pipeline), headers=headers)
 
@@ -282,6 +285,8 @@ def _patched(
         return candidate
 
     edited = pipelines.patch(pipeline_id, change, user=user)
+    if not edited.changed:
+        nothing_was_done()
     headers = {CHANGE_HEADER: _updated(changed=edited.changed), "ETag": view.etag(edited.pipeline)}
     return Response(view.whole(edited.pipeline), headers=headers)
 
