@@ -14,7 +14,8 @@ from minisched.api.airflow_plugin import AirflowPlugin
 from minisched.api.errors import AnyRequest
 from minisched.api.representation import EntityView
 from minisched.api.streams import Streams
-from minisched.domain.access import Principal
+from minisched.domain.access import RUN, Principal
+from minisched.domain.versions import Line
 from minisched.operations.use_cases import UseCases
 from minisched.ports import AuditTrail, Authenticator, DeploymentStore, Outbox, RuntimeHealth
 
@@ -27,9 +28,10 @@ class ApiDependencies:
     """The use cases and ports behind the API, and how it presents itself.
 
     `bound_host` is where the server listens: on loopback the Host and Origin headers are checked. `public_url` is the
-    address by which callers know the server, when it is another. `stopping` is set when the server is about to stop,
-    so that streams end. `authenticator` says who a caller is, and `audit_trail` keeps what they changed. Without an
-    `airflow_plugin` its routes are not served.
+    address by which callers know the server, when it is another. `stopping` is set when the server is about to stop, so
+    that streams end. `line_of_runs` is the line of the ingestion package of the runs that report here, as far as it is
+    known. `authenticator` says who a caller is, and `audit_trail` keeps what they changed. Without an `airflow_plugin`
+    its routes are not served.
     """
 
     use_cases: UseCases
@@ -40,6 +42,7 @@ class ApiDependencies:
     authenticator: Authenticator
     audit_trail: AuditTrail
     version: str
+    line_of_runs: Callable[[], Line | None] = lambda: None
     airflow_plugin: AirflowPlugin | None = None
     bound_host: str = "127.0.0.1"
     public_url: str | None = None
@@ -77,7 +80,9 @@ def providers(dependencies: ApiDependencies) -> dict[str, Provide]:
     public_url = dependencies.public_url.rstrip("/") if dependencies.public_url else None
 
     def view(request: AnyRequest) -> EntityView:
-        return EntityView(public_url or f"{request.url.scheme}://{request.url.netloc}")
+        is_run = principal(request).via == RUN
+        line = dependencies.line_of_runs() if is_run else None
+        return EntityView(public_url or f"{request.url.scheme}://{request.url.netloc}", line)
 
     def principal(request: AnyRequest) -> Principal:
         found: Principal = request.scope["user"]

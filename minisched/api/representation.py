@@ -16,8 +16,10 @@ from minisched.api import cursors
 from minisched.api.schemas import ENTITY_FIELDS
 from minisched.domain.entity import ENTITY_TYPE
 from minisched.domain.errors import InvalidInput
+from minisched.domain.line_fields import for_line
 from minisched.domain.pipeline import Document, Pipeline
 from minisched.domain.secrets import mask
+from minisched.domain.versions import Line
 from minisched.operations.pipelines import FollowerChange
 from minisched.operations.statuses import StatusChange
 from minisched.ports import ClientResponse, PipelinePage
@@ -66,9 +68,13 @@ def requested_fields(fields: str | None) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class EntityView:
-    """Pipelines as seen from one base URL (`http://127.0.0.1:8580`, no slash at the end)."""
+    """Pipelines as seen from one base URL (`http://127.0.0.1:8580`, no slash at the end).
+
+    `line` is that of the run that asks: it is told nothing that its models refuse. None for everybody else.
+    """
 
     base_url: str
+    line: Line | None = None
 
     def entity(
         self, pipeline: Pipeline, *, fields: Collection[str], statuses: list[Document] | None = None
@@ -76,6 +82,8 @@ class EntityView:
         """The entity with the asked fields; `statuses` are shown when they are given."""
         hidden = (_ON_REQUEST - set(fields)) | _NEVER_SHOWN
         document = {key: value for key, value in pipeline.document.items() if key not in hidden}
+        if self.line is not None:
+            document = for_line(document, self.line)
         answer: Document = mask(self.with_addresses(document))
         if statuses is not None:
             answer["pipelineStatuses"] = mask(statuses)

@@ -38,6 +38,7 @@ from minisched.domain.errors import StoreUnavailable
 from minisched.domain.pipeline import Deployment
 from minisched.domain.run import Run, RunKind
 from minisched.domain.spread import Spread
+from minisched.domain.versions import Line, is_version, line_of
 from minisched.executor.automations import AutomationChildren
 from minisched.executor.job import JobBuilder
 from minisched.executor.launcher_client import LauncherClient
@@ -231,6 +232,10 @@ class Node:
             return self._orchestrators.airflow.version
         return next((status.version for status in self._supervisor.statuses() if status.version), None)
 
+    def _line_of_runs(self) -> Line | None:
+        version = self._ingestion_version()
+        return line_of(version) if version and is_version(version) else None
+
     def _make_scheduler(self) -> Scheduler:
         return Scheduler(
             schedules=self._schedules,
@@ -384,6 +389,7 @@ class Node:
             ),
             audit_trail=self._audit_trail,
             version=__version__,
+            line_of_runs=self._line_of_runs,
             airflow_plugin=_airflow_plugin(settings, client, self._audit_trail),
             bound_host=settings.server.host,
             public_url=settings.server.public_url,

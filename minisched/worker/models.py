@@ -131,6 +131,6 @@ def drop_unknown(document: Any, models: list[Any], path: str, dropped: list[str]
         inner = "{}.{}".format(path, key) if path else str(key)
         if key in known:
             kept[key] = drop_unknown(value, known[key], inner, dropped)
-        else:
+        elif value is not None:  # a null says nothing that could be missed
             dropped.append(inner)
     return kept

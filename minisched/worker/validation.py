@@ -57,7 +57,7 @@ def _unknown_fields(pipeline: dict[str, Any]) -> list[str]:
     """Of the pipeline itself; no run of this line ever looks at them."""
     model = models.pipeline_model("IngestionPipeline")
     known = models.fields(model) if model is not None else pipeline
-    return [name for name in pipeline if name not in known]
+    return [name for name, value in pipeline.items() if value is not None and name not in known]
 
 
 def _problems_of_source(pipeline: dict[str, Any], kind: str, config: dict[str, Any]) -> Iterator[str]:

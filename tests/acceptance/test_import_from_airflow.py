@@ -77,6 +77,10 @@ class Plugin:
         self._http = http
         self._prefix = next(prefix for prefix in PREFIXES if self._answers(prefix))
 
+    @property
+    def of_airflow_2(self) -> bool:
+        return self._prefix == PREFIXES[-1]
+
     def _answers(self, prefix: str) -> bool:
         answer = self._http.get(f"{prefix}/health-auth")
         return answer.status_code == 200 and answer.headers["content-type"].startswith("application/json")
@@ -217,7 +221,7 @@ def test_pipelines_of_a_real_airflow_come_run_and_go_back(
             openmetadata.run(pipelines["demand"])
         configs = copied(list(ids.values()), tmp_path / "configs")
         _imported(here, configs, pipelines)
-        _shadowed(here, configs, pipelines)
+        _shadowed(here, plugin, configs, pipelines)
         _ran(here, openmetadata, pipelines["zoned"])
         _gone_back(here, plugin, configs, ids, tmp_path / "export")
         if DAGS:
@@ -239,9 +243,12 @@ def _imported(here: ServerProcess, configs: Path, pipelines: dict[str, Document]
         one = by_fqn[pipeline["fullyQualifiedName"]]
         assert (one["outcome"], one["enabled"]) == ("new", False), one
         assert {difference["field"] for difference in one["differences"]} == NAMED[kind]
-        assert one["inAirflow"] == ("paused" if kind == "paused" else "active")
+        assert one["inAirflow"] == ("paused" if kind == "paused" else "active"), one
         # Its run is over for OpenMetadata a moment before it is for Airflow.
-        assert [run["state"] in ("success", "running") for run in one["lastRuns"]] == [True] * (kind == "demand")
+        # Plugins up to 1.6 let a DAG begin a day ago: what is scheduled more often than daily fires at once.
+        runs = [run["state"] in ("success", "running", "queued") for run in one["lastRuns"]]
+        assert all(runs)
+        assert len(runs) == 1 or kind != "demand"
         assert one["secretsInClear"] == (2 if kind == "dbt" else 1)
         assert one["notes"] == [], one["notes"]
     print(call(here, *arguments[:-1]).output)
@@ -252,12 +259,14 @@ def _imported(here: ServerProcess, configs: Path, pipelines: dict[str, Document]
     }
 
 
-def _shadowed(here: ServerProcess, configs: Path, pipelines: dict[str, Document]) -> None:
+def _shadowed(here: ServerProcess, plugin: Plugin, configs: Path, pipelines: dict[str, Document]) -> None:
     arguments = ("import", "airflow", "--configs", str(configs), "--database-url", str(DATABASE_URL), "--shadow", "14d")
     print(call(here, *arguments).output)
     shadowed = {one["fullyQualifiedName"]: one for one in said(call(here, *arguments, "--json"))["pipelines"]}
     # What Airflow itself says of its next run is what we take its plugin to mean.
-    assert {one["surprise"] for one in shadowed.values()} == {None}
+    surprised = {kind for kind, pipeline in pipelines.items() if shadowed[pipeline["fullyQualifiedName"]]["surprise"]}
+    # Airflow 2 fires at the end of an interval of the schedule: the first tick after the day before the deploy is none.
+    assert surprised <= ({"retried", "dbt", "zoned"} if plugin.of_airflow_2 else set())
     differing = {kind for kind, pipeline in pipelines.items() if shadowed[pipeline["fullyQualifiedName"]]["reasons"]}
     assert differing == {"zoned", "days"}
 

@@ -21,7 +21,7 @@ import pytest
 from minisched.cli.demo_documents import service
 from minisched.cli.sample_database import create_sample_database
 from tests.acceptance.server_process import PIPELINES, ServerProcess, pipeline_request, server_process
-from tests.contract.real_airflow import PASSWORD, REAL_URL, USERNAME, silent_database
+from tests.contract.real_airflow import PASSWORD, REAL_URL, USERNAME, plugin_url, silent_database
 from tests.waiting import wait_until
 
 ACCOUNT = (USERNAME, PASSWORD)
@@ -40,6 +40,7 @@ class Airflow:
 
     def __init__(self, server: ServerProcess, database: Path) -> None:
         self.server = server
+        self._plugin_url = plugin_url()
         create_sample_database(database)
         self.service = service(database)
         answer = server.http.put("/api/v1/services/databaseServices", json=self.service)
@@ -66,7 +67,7 @@ class Airflow:
 
     def plugin(self, pipeline: dict[str, Any]) -> httpx.Response:
         """What Airflow itself says of the pipeline's runs."""
-        url = f"{REAL_URL}/pluginsv2/api/v2/openmetadata/status"
+        url = f"{self._plugin_url}/status"
         return httpx.get(url, params={"dag_id": pipeline["name"]}, auth=ACCOUNT, timeout=60, trust_env=False)
 
     def knows(self, pipeline: dict[str, Any]) -> bool:

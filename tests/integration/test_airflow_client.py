@@ -37,6 +37,7 @@ HEALTHY = (200, {"status": "healthy", "version": "2.0.7.0"})
 HTML = Page(b"<html>Sign in</html>", {"Content-Type": "text/html; charset=utf-8"})
 HIDDEN = {"error": "An unexpected problem occurred"}
 
+HEALTHY_1_6 = (200, {"status": "healthy", "version": "1.6.13.2"})
 UNKNOWN = (404, {"error": "DAG p not found."})
 NONE_RUNNING = (404, {"error": "Workflow [p] has no running or pending runs nor tasks"})
 
@@ -350,6 +351,39 @@ def test_an_airflow_that_does_not_parse_is_not_waited_for_for_ever() -> None:
         done = client.deploy_pipeline({**PIPELINE, "enabled": True})
     assert (done.code, [note for note in done.notes if "has not parsed it yet" in note]) == (200, list(done.notes))
     assert "POST enable" not in routes(server)
+
+
+def test_a_web_worker_that_hangs_after_a_deployment_does_not_use_up_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("minisched.clients.airflow.client._PARSE_LOOK_S", 0.2)
+    over, looks = threading.Event(), list[None]()
+
+    def status(_: Asked) -> tuple[int, Any]:
+        looks.append(None)
+        if len(looks) == 1:
+            over.wait(30)
+        return 200, []
+
+    ok = (200, {"message": "ok"})
+    with plugin({"deploy": ok, "enable": ok, "status": status}, parse_wait_s=20) as (client, server):
+        assert client.deploy_pipeline({**PIPELINE, "enabled": True}).notes == ()
+        over.set()
+    assert routes(server)[-1] == "POST enable"
+
+
+def test_an_old_plugin_is_not_sent_defaults_that_it_would_refuse() -> None:
+    """Nobody has asked for them: the entity is kept with the defaults of the newest line."""
+    config = {"type": "DatabaseMetadata", "includeViews": True, "markDeletedSchemas": False, "threads": 1}
+    document = {**PIPELINE, "raiseOnError": False, "sourceConfig": {"config": config}}
+    for health, sent_config in (
+        (HEALTHY_1_6, {key: config[key] for key in ("type", "includeViews", "threads")}),
+        (HEALTHY, config),
+    ):
+        with plugin({"deploy": (200, {"message": "ok"}), "health-auth": health}) as (client, server):
+            notes = client.deploy_pipeline(document).notes
+        [sent] = [asked.body for asked in server.asked if asked.path.endswith("/deploy")]
+        assert sent["sourceConfig"]["config"] == sent_config
+        assert ("raiseOnError" in sent) is (health is HEALTHY)
+        assert any("does not know raiseOnError" in note for note in notes) is (health is HEALTHY_1_6)
 
 
 @pytest.mark.parametrize(("status", "swept"), [("unknown", True), ("known", False)])

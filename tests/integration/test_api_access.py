@@ -125,6 +125,18 @@ def test_every_stream_asks_again_whether_its_reader_is_let_in(world: World) -> N
     ] == []
 
 
+def test_a_run_is_told_nothing_that_its_line_does_not_know(tmp_path: Path) -> None:
+    """Its client refuses the whole entity for one field of a later line, and then cannot report."""
+    with in_process(tmp_path, line_of_runs=lambda: (1, 6)) as world:
+        made = world.http.post(PIPELINES, json=a_create_request()).json()
+        path = f"{PIPELINES}/name/{made['fullyQualifiedName']}"
+        told = ask(world, "GET", path, {"Authorization": bearer(RUN_TOKEN)}).json()
+        whole = world.http.get(path).json()
+    left_out = set(whole["sourceConfig"]["config"]) - set(told["sourceConfig"]["config"])
+    assert {"markDeletedSchemas", "markDeletedDatabases"} <= left_out
+    assert set(whole) - set(told) == {"raiseOnError", "enableStreamableLogs"}
+
+
 def test_only_liveness_and_the_health_of_the_dialect_are_open(world: World) -> None:
     dialect = ("/pluginsv2/api/v2/openmetadata", "/api/v2/openmetadata", "/api/v1/openmetadata")
     for prefix in dialect:

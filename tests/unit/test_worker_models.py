@@ -54,6 +54,10 @@ def test_unknown_keys_go_at_every_depth() -> None:
     assert document["new"] == 1
 
 
+def test_a_null_says_nothing_that_could_be_missed() -> None:
+    assert dropped_of({"new": None, "inner": {"a": 1, "b": None}}, Outer) == ({"inner": {"a": 1}}, [])
+
+
 def test_values_of_unknown_shape_are_kept() -> None:
     document = {"anything": {"x": 1}, "either": {"x": "1"}}
 

@@ -32,7 +32,7 @@ from minisched.domain.errors import (
 )
 from minisched.domain.pipeline import Document, PipelineRef, clean_name
 from minisched.domain.secrets import secret_values
-from minisched.domain.versions import line_of, same_line
+from minisched.domain.versions import Line, is_version, line_of, same_line
 from minisched.observability import remember_secrets
 from minisched.ports import ClientResponse, LogPage, RunOptions
 
@@ -41,6 +41,9 @@ _log = structlog.get_logger(__name__)
 # What a key and a pipeline's name make together is the id of the one run that they stand for.
 _KEYS = UUID("0b9e2f5c-8a57-4a35-9a0c-5d0f6f2f4b1e")
 _PARSE_POLL_S = 0.5
+# The plugin for Airflow 2 forks out of a web worker after a deploy, and some of these then hang; the next look is
+# answered by another worker.
+_PARSE_LOOK_S = 5.0
 # What the plugin says of the log of a run that has no task, and how often that may be so in a row.
 _NO_TASK = "Cannot find any task instance"
 _EMPTY_RUNS = 3
@@ -72,6 +75,7 @@ class AirflowClient:
     ) -> None:
         self._server = server
         self._plugin = Plugin(server)
+        self._impatient = Plugin(replace(server, read_timeout_s=min(server.read_timeout_s, _PARSE_LOOK_S)))
         self._tasks = LogTasks()
         self._complete = complete
         self._server_version = server_version
@@ -110,14 +114,15 @@ class AirflowClient:
         remember_secrets(secret_values(pipeline))
         name = str(pipeline.get("name"))
         self._refuse_collision(pipeline)
-        answer = self._plugin.post("deploy", for_the_plugin(self._complete(pipeline)))
+        line = self._line()
+        answer = self._plugin.post("deploy", for_the_plugin(self._complete(pipeline), line))
         if answer.status == HTTPStatus.BAD_REQUEST and answer.reason:
             raise InvalidPipelineConfig(answer.reason)
         if not answer.ok:
             self._sweep(PipelineRef(name))
         done = self._said(answer, f"deploy {name!r}")
         self._tasks.note(clean_name(name), str(pipeline.get("pipelineType")))
-        notes = differences(pipeline)
+        notes = differences(pipeline, line)
         if not self._is_parsed(PipelineRef(name)):
             notes += ("Airflow has not parsed it yet: it can be triggered when it has.",)
         elif not keep_toggled and pipeline.get("enabled") is not None:
@@ -216,6 +221,11 @@ class AirflowClient:
     def _said(self, answer: Answer, what: str) -> ClientResponse:
         return ClientResponse(200, self._done(answer, what).text, self.platform, self.version)
 
+    def _line(self) -> Line | None:
+        """Of the ingestion package in Airflow, asked anew: it may have been replaced since."""
+        version = self._plugin.ask_version()
+        return line_of(version) if version and is_version(version) else None
+
     def _refuse_version(self, version: object) -> None:
         """Servers want the ingestion package of their own line (contract §1.3)."""
         if not isinstance(version, str):
@@ -249,7 +259,7 @@ class AirflowClient:
         just_now = False
         while True:
             with suppress(OrchestratorError):
-                if self._is_known(pipeline):
+                if self._is_known(pipeline, self._impatient):
                     pause.wait(_SECOND_S if just_now else 0)
                     return True
             just_now = True
@@ -311,15 +321,18 @@ class AirflowClient:
             run_id = _in_place_of(run_id)
         return run_id
 
-    def _is_known(self, pipeline: PipelineRef) -> bool:
+    def _is_known(self, pipeline: PipelineRef, plugin: Plugin | None = None) -> bool:
         try:
-            self._statuses(pipeline)
+            self._told_by(plugin or self._plugin, pipeline)
         except PipelineNotFound:
             return False
         return True
 
     def _statuses(self, pipeline: PipelineRef, **arguments: str) -> list[Document]:
-        answer = self._plugin.ask("status", dag_id=pipeline.name, **arguments)
+        return self._told_by(self._plugin, pipeline, **arguments)
+
+    def _told_by(self, plugin: Plugin, pipeline: PipelineRef, **arguments: str) -> list[Document]:
+        answer = plugin.ask("status", dag_id=pipeline.name, **arguments)
         if _names_nothing(answer):
             raise PipelineNotFound(f"Pipeline {pipeline.name} is not deployed in Airflow", hint="Deploy it first.")
         rows = self._done(answer, f"tell the runs of {pipeline.name!r}").body

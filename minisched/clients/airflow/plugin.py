@@ -39,6 +39,11 @@ class Plugin:
         """GET. Raises OrchestratorUnavailable, OrchestratorRejected when there is no plugin at all."""
         return self._call("GET", route, arguments, None)
 
+    def ask_version(self) -> str | None:
+        """The version as it is now. Raises as `ask`."""
+        self._find()
+        return self.version
+
     def post(self, route: str, body: Document, **arguments: str) -> Answer:
         """Raises as `ask`."""
         return self._call("POST", route, arguments, body)
