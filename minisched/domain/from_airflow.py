@@ -81,12 +81,12 @@ def _of_schedule(config: Document, now: datetime) -> Iterator[Difference]:
     if schedule and schedule.start and schedule.start > now:
         yield Difference(
             "airflowConfig.startDate",
-            f"It does not fire before {schedule.start:%Y-%m-%d %H:%M} UTC; Airflow's plugin ignores startDate.",
+            f"It does not fire before {schedule.start:%Y-%m-%d %H:%M} UTC; plugins since 1.7 ignore startDate.",
         )
     if config.get("pipelineCatchup"):
         yield Difference(
             "airflowConfig.pipelineCatchup",
-            "Instants missed while the server is down are made up for; Airflow's plugin never has any.",
+            "Instants missed while the server is down are made up for; plugins since 1.7 have none.",
         )
 
 
