@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from minisched.app.catalog import served_sandbox
@@ -32,13 +32,16 @@ def run_workflow(
 ) -> Run:
     """Run one workflow config here and now, as the server would; returns when none of its processes is left.
 
-    `sandbox` sends to a catalog that is served while the run goes on and kept in the data directory, wherever the
-    config says to send. Setting `stop` ends the run. Raises RuntimeUnusable.
+    `sandbox` sends to the catalog of the data directory, which is served while the run goes on, wherever the config
+    says to send. Setting `stop` ends the run. Its files are kept for as long as those of a server's runs, beside them.
+    Raises RuntimeUnusable.
     """
     configure_logging(settings.logging.format, "warning")
     prepare_data_dir(settings.data_dir)
     name = runtime or settings.runtime.default
     job_id = str(uuid4())
+    directories = RunDirectories(settings.data_dir / "single_runs")
+    directories.remove_days_before(datetime.now(UTC) - timedelta(days=settings.executor.retention_days))
     launcher = LauncherFactory(settings).make(name, lambda: None)
     try:
         launcher.start()
@@ -49,7 +52,7 @@ def run_workflow(
         ):
             end = run_job(
                 client,
-                RunDirectories(settings.data_dir / "runs"),
+                directories,
                 job_id=job_id,
                 started_at=started_at,
                 job=workflow_job(job_id, aimed, kind, settings.runtime.environment),

@@ -25,7 +25,7 @@ from minisched.domain.pipeline import PIPELINE_TYPES
 @click.command(short_help="Run a workflow file of the connector docs here and now.")
 @click.argument("workflow_file", metavar="WORKFLOW.yaml")
 @click.option(
-    "--sandbox", is_flag=True, help="Send metadata to the sandbox catalog, wherever the file says to send it."
+    "--sandbox", is_flag=True, help="Send to the sandbox catalog of the data directory, wherever the file says to send."
 )
 @click.option("--runtime", metavar="NAME|PATH", help="Runtime, or interpreter, that has openmetadata-ingestion.")
 @click.option("--kind", type=click.Choice(PIPELINE_TYPES), help="Kind of workflow; default: as the file tells.")

@@ -10,15 +10,40 @@ from rich.text import Text
 from rich.tree import Tree
 
 from minisched.cli.invocation import Invocation, json_option, pass_invocation
+from minisched.cli.pipeline_lookup import SERVICE_PATHS
 from minisched.cli.printing import console, print_json
 from minisched.cli.server import SANDBOX
+from minisched.cli.workflow_file import read_mapping
+from minisched.domain.errors import InvalidInput
 
 Document = dict[str, Any]
 
 
 @click.group(short_help="Look at what workflows sent to the sandbox catalog.")
 def sandbox() -> None:
-    """Look at what workflows sent to the sandbox catalog."""
+    """Look at what workflows sent to the sandbox catalog, and give it the services that they read."""
+
+
+@sandbox.command(short_help="Create or change a service.")
+@click.argument("file", metavar="FILE|-")
+@json_option
+@pass_invocation
+def service(invocation: Invocation, file: str, as_json: bool) -> None:
+    """Create a service from FILE (- for stdin), or change it: OpenMetadata's create request as JSON or YAML, and its
+    `type`, such as databaseService.
+
+    Values that are exactly $NAME or ${NAME} are taken from the environment.
+    """
+    body = read_mapping(file, invocation.environ)
+    kind = body.pop("type", None)
+    if kind not in SERVICE_PATHS:
+        raise InvalidInput("is not a type of service.", field="type", hint=f"One of {', '.join(SERVICE_PATHS)}.")
+    with invocation.server() as server:
+        made = server.put(SERVICE_PATHS[kind], body)
+    if as_json:
+        print_json(made)
+    else:
+        click.echo(f"{made['fullyQualifiedName']}: stored ({made['id']})")
 
 
 @sandbox.command(short_help="Draw what was ingested.")

@@ -8,6 +8,7 @@ import click
 
 from minisched.cli.invocation import Invocation, json_option, pass_invocation
 from minisched.cli.printing import console, print_json, table
+from minisched.domain.errors import ConfigurationError
 
 
 @click.group(short_help="Check the settings and show where each value comes from.")
@@ -19,9 +20,12 @@ def config() -> None:
 @json_option
 @pass_invocation
 def check(invocation: Invocation, /, as_json: bool) -> None:
-    """Check the settings file and the MINISCHED_… variables; exit code 2 when something is wrong with them."""
-    from minisched.settings import settings_file
+    """Check the settings file, the MINISCHED_… variables and the files that they name; exit code 2 when something is
+    wrong with them."""
+    from minisched.settings import missing_files, settings_file
 
+    if problems := missing_files(invocation.settings):
+        raise ConfigurationError("\n".join(problems))
     warnings = invocation.settings.warnings()
     file = settings_file(invocation.config_path, invocation.environ)
     if as_json:

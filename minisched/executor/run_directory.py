@@ -51,6 +51,13 @@ class RunDirectories:
             shutil.rmtree(path, ignore_errors=True)
             self._known.pop(run_id, None)
 
+    def remove_days_before(self, moment: datetime) -> None:
+        """Of runs that nothing else remembers: whole days, when they are over."""
+        oldest = require_utc(moment).strftime("%Y-%m-%d")
+        for day in self._days():
+            if day.name < oldest:
+                shutil.rmtree(day, ignore_errors=True)
+
     def record(self, run_id: str, name: str) -> Document | None:
         """One of the JSON files of protocol.py, or None when it is absent or not whole."""
         path = self.find(run_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -87,6 +88,24 @@ def setting_values(settings: Settings) -> list[SettingValue]:
         SettingValue(leaf.name, _shown(leaf, _value_at(settings, leaf.path)), settings.origin(leaf.name))
         for leaf in leaves()
     ]
+
+
+# What is made when it is missing.
+_MADE_BY_US = frozenset({"data_dir", "secrets.key_file", "runtime.directory"})
+
+
+def missing_files(settings: Settings) -> list[str]:
+    """A sentence for each file or directory that a setting names, and that is not there or cannot be read."""
+    problems = []
+    for leaf in leaves():
+        if not leaf.holds_paths or leaf.name in _MADE_BY_US:
+            continue
+        value = _value_at(settings, leaf.path)
+        for path in value if isinstance(value, tuple) else [value] if value else []:
+            if not os.access(path, os.R_OK):
+                what = "cannot be read" if path.exists() else "does not exist"
+                problems.append(f"{leaf.name} ({settings.origin(leaf.name)}): {path} {what}.")
+    return problems
 
 
 def _value_at(settings: Settings, path: tuple[str, ...]) -> Any:

@@ -147,7 +147,7 @@ def test_a_run_that_takes_too_long_is_ended(environment: dict[str, str], tmp_pat
 
 
 def _is_executing(home: Path) -> bool:
-    return any("executing at" in log.read_text() for log in home.glob("runs/*/*/run.log"))
+    return any("executing at" in log.read_text() for log in home.glob("single_runs/*/*/run.log"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -100,6 +100,21 @@ def test_the_life_of_a_pipeline(call: Call, tmp_path: Path) -> None:
     assert call("pipeline", "show", "daily").exit_code == ExitCode.NOT_FOUND
 
 
+def test_a_service_is_made_from_a_file_and_pipelines_find_it(call: Call) -> None:
+    auth = {"password": "${MYSQL_PASSWORD}"}
+    connection = {"config": {"type": "Mysql", "username": "om", "authType": auth}}
+    service = {"type": "databaseService", "name": "from_file", "serviceType": "Mysql", "connection": connection}
+    missing = call("sandbox", "service", "-", stdin=yaml.safe_dump(service))
+    assert missing.exit_code == ExitCode.USAGE
+    assert "connection.config.authType.password: the environment has no variable MYSQL_PASSWORD" in missing.output
+    auth["password"] = "s3cret-of-mysql"
+    assert "from_file: stored" in call("sandbox", "service", "-", stdin=yaml.safe_dump(service)).output
+    document = _document("reads_it").replace("name: shop", "name: from_file")
+    assert "from_file.reads_it: created" in call("pipeline", "create", "-", stdin=document).output
+    wrong = call("sandbox", "service", "-", stdin=yaml.safe_dump({**service, "type": "database"}))
+    assert (wrong.exit_code, "type: is not a type of service. One of" in wrong.output) == (ExitCode.USAGE, True)
+
+
 def test_what_became_of_a_pipeline_is_said(call: Call) -> None:
     document = _document("told")
     assert "shop.told: created, not deployed yet" in call("pipeline", "create", "-", stdin=document).output

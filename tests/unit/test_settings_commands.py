@@ -31,6 +31,15 @@ def test_check_says_that_all_is_well_and_reads_no_more_than_it_has_to(environ: d
     assert list(tmp_path.iterdir()) == []
 
 
+def test_check_looks_for_the_files_that_are_named(environ: dict[str, str], tmp_path: Path) -> None:
+    environ |= {"MINISCHED_RUNTIME__PYTHON_PATH": f"{tmp_path},{tmp_path}/gone", "MINISCHED_AIRFLOW__CA_FILE": "/no/ca"}
+    result = call(environ, "config", "check")
+    assert result.exit_code == 2
+    assert f"runtime.python_path (env MINISCHED_RUNTIME__PYTHON_PATH): {tmp_path}/gone does not exist." in result.stderr
+    assert "airflow.ca_file (env MINISCHED_AIRFLOW__CA_FILE): /no/ca does not exist." in result.stderr
+    assert f"{tmp_path} does not" not in result.stderr
+
+
 def test_check_names_the_file_and_warns(environ: dict[str, str], tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("sandbox: {enabled: false}\n")
