@@ -32,7 +32,14 @@ HINTS: dict[RunReason, str] = {
 EXIT_NO_RESULT = 74
 # Errors of the ingestion package, and of ours, which say that the configuration is wrong and not the world.
 _CONFIG_ERRORS = frozenset(
-    {"CannotRun", "ParsingConfigurationError", "ValidationError", "InvalidWorkflowException", "UnsupportedKind"}
+    {
+        "CannotRun",
+        "ParsingConfigurationError",
+        "ValidationError",
+        "InvalidWorkflowException",
+        "UnsupportedKind",
+        "UnknownSourceType",
+    }
 )
 # How Python words a full disk or an exhausted quota of this machine; a source's own words for it look different.
 _DISK_FULL = re.compile(r"\[Errno (28|122)\]")

@@ -15,9 +15,15 @@ from typing import Any
 MASK = "*********"
 
 _SECRET_KEY = re.compile(
-    r"(password|passphrase|secret(?!s?manager)|private_?key|jwt|(?<!next)(?<!page)token$|api_?key|access_?key$|"
-    r"authorization|sas_?token|connection_?string|fernet)",
+    r"(pa?s+(?:w(?:or?|ro?|r)?d|owr?d|wort)|pass[_-]?(?:phrase|code|key)|secret(?!s?manager)|secrt|jwt|"
+    r"priv(?:ate|at)?[_-]?key|(?<!next)(?<!page)tok(?:e?n|ne)$|api[_-]?key|(?:access|ssl)[_-]?key$|authorization|"
+    r"sas_?token|connection[_-]?string|auth_?string$|basic_?auth_?user_?info|proxy_?authentication|fernet)",
     re.IGNORECASE,
+)
+# Only as a word of its own at the end of the key, or all of it: not bypass, passThrough, passed, compass.
+_SECRET_WORD = re.compile(
+    r"(?:(?:^|[^A-Za-z])(?:pass|Pass|PASS|pw|Pw|PW|psw|Psw|PSW|pwd|Pwd|PWD)|(?<=[a-z])(?<!by)(?<!By)P(?:ass|ASS|s?w|wd|WD)|"
+    r"(?:user|db)pass|^credentials)\d*$"
 )
 # Keys that match above but hold a choice or an address, never a secret.
 _PUBLIC_KEYS = frozenset(
@@ -29,7 +35,7 @@ _SECRET_SUBTREES = frozenset({"appPrivateConfig", "extraHeaders"})
 @lru_cache(maxsize=4096)
 def is_secret_key(key: str) -> bool:
     """True when a value under this key is to be treated as a secret."""
-    return key not in _PUBLIC_KEYS and _SECRET_KEY.search(key) is not None
+    return key not in _PUBLIC_KEYS and bool(_SECRET_KEY.search(key) or _SECRET_WORD.search(key))
 
 
 def map_secrets(document: Any, change: Callable[[str], str]) -> Any:

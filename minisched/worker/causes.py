@@ -6,11 +6,17 @@ import re
 from types import TracebackType
 from typing import Any, Iterator
 
+from . import own_runtime, source_type
 from .errors import CannotRun
 from .hints import hint_for
 from .run_log import FailureMemory
 
 _STEP = re.compile(r"test connection step: (\w+)")
+# What the package says then is why the connection fits none of all the connectors that there are.
+_UNKNOWN_CONNECTION = re.compile(r"Cannot find the service type of (.+)")
+_CONNECTION_TYPE_HINT = (
+    "Correct the type in serviceConnection.config, with capitals as in the connector's documentation."
+)
 _UNKNOWN_SOURCE = re.compile(r"'NoneType' object has no attribute 'name'")
 
 
@@ -26,8 +32,10 @@ def describe(error: BaseException, memory: FailureMemory) -> dict[str, Any]:
     elif isinstance(error, AttributeError) and _UNKNOWN_SOURCE.search(message) and _in_package(error):
         message = "there is no connector of this source type in this runtime"
         hint = "Check the service's type, and that the runtime's version has a connector for it."
+    elif kind == "ParsingConfigurationError" and _unknown_connection(error):
+        message, hint = _unknown_connection(error), _CONNECTION_TYPE_HINT
     elif kind == "MissingPluginException" and getattr(error, "plugin", None):
-        hint = "Add the extra {} to the runtime.".format(error.plugin)  # type: ignore[attr-defined]
+        hint = own_runtime.advice_for_extra(str(error.plugin))  # type: ignore[attr-defined]
     elif isinstance(error, SystemExit):
         message = "the workflow left with sys.exit({!r})".format(error.code)
     kinds = [base.__name__ for base in type(error).__mro__]
@@ -54,6 +62,17 @@ def _connection_failure(error: BaseException, message: str, memory: FailureMemor
     if found and remembered:
         return "{} failed: {}".format(found.group(1), one_line(remembered)), None
     return message, None
+
+
+def _unknown_connection(error: BaseException) -> str:
+    """The sentence about a connection whose type is that of no connector; empty when that is not the trouble."""
+    context = error.__context__
+    found = _UNKNOWN_CONNECTION.match(str(context)) if isinstance(context, ValueError) else None
+    if found is None:
+        return ""
+    near = source_type.near_names(found.group(1))
+    sentence = "serviceConnection.config.type is {!r}: there is no such connection in this runtime"
+    return sentence.format(found.group(1)) + ("; near: {}".format(", ".join(near)) if near else "")
 
 
 def _failed_steps(traceback: TracebackType | None) -> Iterator[Any]:

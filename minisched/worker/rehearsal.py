@@ -12,7 +12,7 @@ import logging
 import socket
 from typing import Any
 
-from . import pipeline_config, run_log, surroundings
+from . import pipeline_config, run_log, source_type, surroundings
 from .execution import execute
 from .progress import Progress
 from .redaction import Redactor
@@ -56,6 +56,7 @@ def rehearse() -> None:
     for handler in logging.getLogger().handlers:
         handler.format(record)
     surroundings.set_environment({})
+    source_type.known_connectors()
     for pipeline in _PIPELINES:
         with contextlib.suppress(Exception):  # a line without such pipelines has nothing to rehearse
             named = dict(pipeline, name="rehearsal", service=_SERVICE, openMetadataServerConnection=_CONNECTION)

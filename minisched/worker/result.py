@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import protocol
-from .redaction import Redactor
+from .redaction import Redactor, hide_inputs
 
 _MESSAGE_LIMIT = 4000
 
@@ -24,9 +24,11 @@ class Result:
         self.timings: dict[str, Any] = {}
         self.problems: list[str] = []
 
-    def fail(self, kind: str, message: str, hint: str | None = None) -> None:
+    def fail(self, kind: str, message: str, hint: str | None = None) -> dict[str, Any]:
+        """Returns the error as it will be written, but for its secrets."""
         self.verdict = "failed"
-        self.error = {"type": kind, "message": message[:_MESSAGE_LIMIT], "hint": hint}
+        self.error = {"type": kind, "message": hide_inputs(message)[:_MESSAGE_LIMIT], "hint": hint}
+        return self.error
 
     def fail_by_steps(self, kind: str, steps: list[dict[str, Any]], otherwise: str) -> None:
         """Failed because too much failed in its steps: name the step with its first error rather than all of them."""
@@ -37,8 +39,9 @@ class Result:
                 message = "{} reported {} errors; the first, {}: {}".format(
                     step.get("name"), step.get("errors"), first.get("name"), first.get("error")
                 )
-                return self.fail(kind, message)
-        return self.fail(kind, otherwise)
+                self.fail(kind, message)
+                return
+        self.fail(kind, otherwise)
 
     def write(self, run_dir: str, redactor: Redactor) -> None:
         """Raises OSError when the disk is full."""

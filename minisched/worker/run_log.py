@@ -10,11 +10,12 @@ import sys
 import time
 from typing import Any
 
-from .redaction import Redactor
+from .redaction import Redactor, hide_inputs
 
 _FORMAT = "[%(asctime)s] %(levelname)-8s {%(name)s:%(module)s:%(lineno)d} - %(message)s"
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _FAILURES_KEPT = 20
+_TRACEBACK_LIMIT = 20_000
 
 logger = logging.getLogger("minisched")
 
@@ -54,8 +55,25 @@ class _Format(logging.Formatter):
     default_time_format = "%Y-%m-%dT%H:%M:%S"
     default_msec_format = "%s.%03dZ"
 
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the name is logging's
+        return _without_middle(hide_inputs(super().formatException(ei)))
+
     def format(self, record: logging.LogRecord) -> str:
         return _ANSI.sub("", super().format(record))
+
+
+def _without_middle(traceback: str) -> str:
+    """A traceback of a size that people read: where it began and how it ended, in whole lines.
+
+    A pydantic model that is a union of all connections says hundreds of times why each of them does not fit.
+    """
+    if len(traceback) <= _TRACEBACK_LIMIT:
+        return traceback
+    half = _TRACEBACK_LIMIT // 2
+    head = traceback[:half].rpartition("\n")[0]
+    tail = traceback[-half:].partition("\n")[2]
+    left_out = traceback.count("\n") - head.count("\n") - tail.count("\n") - 1
+    return "{}\n  ... {} lines left out ...\n{}".format(head, left_out, tail)
 
 
 class FailureMemory(logging.Handler):

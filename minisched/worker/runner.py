@@ -28,7 +28,7 @@ def serve(guard: socket.socket, guard_pid: int) -> None:
     rehearsal.rehearse()
     surroundings.reseed()
     redactor = Redactor()
-    redactor.learn({"environment": dict(os.environ)})
+    redactor.learn({"environment": surroundings.inherited_variables()})
     _show_memory_to(guard)
     try:
         message, (job_fd, log_fd) = protocol.receive(guard)
@@ -118,9 +118,9 @@ class Run:
             self._stopped()  # the workflow turned our interruption into an error of its own
             return
         description = causes.describe(error, self._failures)
-        self._result.fail(**description)
-        text = "%s: %s" + (" (%s)" if description["hint"] else "")
-        values = [description["kind"], description["message"], description["hint"]]
+        failure = self._result.fail(**description)
+        text = "%s: %s" + (" (%s)" if failure["hint"] else "")
+        values = [failure["type"], failure["message"], failure["hint"]]
         _log.error(
             text, *[value for value in values if value], exc_info=None if isinstance(error, CannotRun) else error
         )

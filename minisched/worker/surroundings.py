@@ -75,6 +75,11 @@ def reseed() -> None:
         generator.seed()
 
 
+def inherited_variables() -> dict[str, str]:
+    """The variables of this process in which a secret may be; PWD names a directory there, not a password."""
+    return {name: value for name, value in os.environ.items() if name != "PWD"}
+
+
 def set_environment(environment: Mapping[str, Any]) -> None:
     """The job's variables, but for those that are ours."""
     reserved = {"TMPDIR", "TEMP", "TMP"}

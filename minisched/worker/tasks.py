@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Callable
 
-from . import automation, models, pipeline_config, validation, workflow_file, workflows
+from . import automation, models, pipeline_config, source_type, validation, workflow_file, workflows
 from .errors import CannotRun
 from .execution import execute
 from .progress import Progress
@@ -61,6 +61,8 @@ def _run_workflow(context: Context) -> None:
     kind = job.get("workflow") or workflow_file.kind_of(config)
     workflow_class = workflows.workflow_class(kind, job.get("workflow_classes") or {})
     if ":" not in kind:
+        if kind not in (job.get("workflow_classes") or {}):
+            source_type.refuse_unknown(config, kind)
         config = workflow_file.prepare(config, kind, context.result.run_id, context.own_dir, job.get("connection"))
     execute(workflow_class, config, context.result, context.switch, context.progress)
 

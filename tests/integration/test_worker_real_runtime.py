@@ -192,6 +192,10 @@ def test_trouble_before_the_start_is_readable(
     assert run.result["error"]["type"] == kind
     assert text in run.result["error"]["message"]
     assert run.result["error"]["hint"]
+    if trouble == "plugin":
+        assert "pip install" in run.result["error"]["message"]
+        assert "--replace" in run.result["error"]["hint"]
+        assert run.result["error"]["hint"].endswith(",snowflake")
 
 
 class TestWorkflowFile:
@@ -237,6 +241,69 @@ class TestWorkflowFile:
 
         assert run.result["error"]["type"] == "ParsingConfigurationError"
         assert "tpyo" in run.result["error"]["message"]
+
+    @pytest.mark.parametrize(
+        ("named", "near"),
+        [("nosuch", None), ("postgress", "postgres"), ("postgress-usage", "postgres"), ("snowflak", "snowflake")],
+    )
+    def test_an_unknown_connector_ends_in_one_line(
+        self, launcher: LauncherProcess, openmetadata: OpenMetadataStub, named: str, near: str | None
+    ) -> None:
+        config = postgres_file(named, password="x")
+
+        run = launcher.spawn({"task": "workflow", "config": config, "connection": openmetadata.connection})
+        run.wait(60)
+
+        error = run.result["error"]
+        assert error["type"] == "UnknownSourceType"
+        assert f"source.type is '{named}'" in error["message"]
+        assert ("near: " in error["message"]) == (near is not None)
+        assert near is None or near in error["message"].partition("near: ")[2]
+        assert "source.type" in error["hint"]
+        assert len(run.log) < 1000
+
+    def test_a_secret_under_a_misspelt_key_is_nowhere(
+        self, launcher: LauncherProcess, openmetadata: OpenMetadataStub
+    ) -> None:
+        config = postgres_file("postgres", geheim="HUNTER2HUNTER2")
+
+        run = launcher.spawn({"task": "workflow", "config": config, "connection": openmetadata.connection})
+        run.wait(60)
+
+        assert run.result["error"]["type"] == "ParsingConfigurationError"
+        assert "geheim" in run.log
+        assert "input_value=*********" in run.log
+        assert "HUNTER2" not in run.log + json.dumps(run.result)
+
+    @pytest.mark.parametrize(("named", "near"), [("NoSuch", ""), ("postgres", "; near: Postgres")])
+    def test_an_unknown_connection_is_named(
+        self, launcher: LauncherProcess, openmetadata: OpenMetadataStub, named: str, near: str
+    ) -> None:
+        config = postgres_file("postgres", password="x")
+        config["source"]["serviceConnection"]["config"]["type"] = named
+
+        run = launcher.spawn({"task": "workflow", "config": config, "connection": openmetadata.connection})
+        run.wait(60)
+
+        error = run.result["error"]
+        assert error["type"] == "ParsingConfigurationError"
+        assert error["message"].startswith(f"serviceConnection.config.type is '{named}': ")
+        assert near in error["message"]
+        assert len(run.log) < 30_000
+
+
+def postgres_file(named: str, **authentication: str) -> dict[str, Any]:
+    """A workflow file with this source.type and a connection to PostgreSQL."""
+    connection = {"type": "Postgres", "username": "u", "hostPort": "127.0.0.1:1", "database": "d"}
+    return {
+        "source": {
+            "type": named,
+            "serviceName": "x",
+            "serviceConnection": {"config": connection | {"authType": authentication}},
+            "sourceConfig": {"config": {"type": "DatabaseMetadata"}},
+        },
+        "sink": {"type": "metadata-rest", "config": {}},
+    }
 
 
 class TestValidation:

@@ -26,6 +26,12 @@ from minisched.domain.secrets import MASK, is_secret_key, map_secrets, mask, sec
         "apiKey",
         "clientSecret",
         "sasToken",
+        # What is meant for one of them, or means the same.
+        *("pasword", "passwd", "passwrd", "passowrd", "psswd", "Passwort", "passcode", "pass_phrase", "tokne"),
+        *("pwd", "PWD", "dbPwd", "userPWD", "pwd2", "pass", "Pass", "DB_PASS", "db-pass", "dbpass", "smtpPass", "pw"),
+        *("X-API-Key", "private-key", "privKey", "sslKey", "basicAuthUserInfo", "authString", "credentials"),
+        # The policy of passwords too: rather one value too many.
+        "passwordPolicy",
     ],
 )
 def test_keys_that_name_secrets(key: str) -> None:
@@ -34,7 +40,32 @@ def test_keys_that_name_secrets(key: str) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["secretsManagerProvider", "tokenUri", "username", "hostPort", "nextToken", "pageToken", "name", "description"],
+    [
+        *(
+            "secretsManagerProvider",
+            "tokenUri",
+            "username",
+            "hostPort",
+            "nextToken",
+            "pageToken",
+            "name",
+            "description",
+        ),
+        *(
+            "passThrough",
+            "bypass",
+            "byPass",
+            "passed",
+            "passedRows",
+            "passing",
+            "compass",
+            "passRole",
+            "OLDPWD",
+            "pwdFile",
+        ),
+        *("tokenEndpoint", "maxTokens", "keyspace", "primaryKey", "partitionKey", "publicKey", "stopWords", "keyWord"),
+        *("useCertificate", "useAwsCredentials", "credentialSource", "GOOGLE_APPLICATION_CREDENTIALS"),
+    ],
 )
 def test_keys_that_do_not(key: str) -> None:
     assert not is_secret_key(key)

@@ -96,6 +96,17 @@ def test_the_same_error_elsewhere_keeps_its_text() -> None:
     assert describe(caught(AttributeError("'NoneType' object has no attribute 'name'")))["message"].startswith("'None")
 
 
+def test_a_connection_of_an_unknown_type_is_named() -> None:
+    class ParsingConfigurationError(Exception):
+        """Named as the package names it."""
+
+    error = ParsingConfigurationError("Extra parameter in ('source', 'serviceConnection')" * 100)
+    assert describe(error)["message"] == str(error)
+
+    error.__context__ = ValueError("Cannot find the service type of NoSuch")
+    assert describe(error)["message"].startswith("serviceConnection.config.type is 'NoSuch': there is no such")
+
+
 def test_sys_exit_is_named() -> None:
     assert describe(SystemExit(3))["message"] == "the workflow left with sys.exit(3)"
 
