@@ -257,6 +257,27 @@ def test_runs_are_listed_with_state_and_duration() -> None:
         assert all(part in result.output for part in (RUN_ID, "mysql.daily", "success", "2.5 s")), result.output
 
 
+def test_a_run_that_never_started_shows_no_start() -> None:
+    never = _run(state="stopped", startedAt=None, enqueuedAt=1_772_150_400_000)
+    result = _call(FakeServer({f"GET {RUNS}": {"data": [never]}}), "runs", "list")
+    assert "2026-02-2" not in result.output
+
+
+def test_lists_of_nothing_say_so_and_stay_lists_for_scripts() -> None:
+    server = FakeServer({f"GET {RUNS}": {"data": []}, f"GET {PIPELINES}": _listing()})
+    for command in (("runs", "list"), ("pipeline", "list")):
+        assert _call(server, *command).output == "none\n"
+        assert json.loads(_call(server, *command, "--json").output) == []
+
+
+def test_facts_begin_with_the_first_one() -> None:
+    server = FakeServer(
+        {f"GET {PIPELINES}/{ID}": _entity(), f"GET {RUNS}": {"data": []}, f"GET {RUNS}/{RUN_ID}": _run()}
+    )
+    assert _call(server, "pipeline", "show", ID).output.startswith("pipeline ")
+    assert _call(server, "runs", "show", RUN_ID).output.startswith("run ")
+
+
 def test_the_queue_says_why_runs_wait() -> None:
     waiting = {"position": 3, "reason": "slots", "text": "All 4 slots are taken."}
     queued = {**_run(state="queued"), "waiting": waiting}
