@@ -126,6 +126,41 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+# Sends SIGINT to itself as soon as the module is looked for, and holds it up, as slow disks do.
+_INTERRUPTED_WHILE_IMPORTING = """
+import os, runpy, signal, sys, time
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.2)
+sys.meta_path.insert(0, Interrupting())
+sys.argv = ["minisched", "version"]
+{before}
+runpy.run_module("minisched", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("module", ["minisched.cli", "click", "minisched.domain.errors"])
+def test_an_interruption_while_importing_is_silent(module: str) -> None:
+    script = _INTERRUPTED_WHILE_IMPORTING.format(module=module, before="")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (ExitCode.INTERRUPTED, "", "")
+
+
+def test_an_interruption_while_a_command_is_imported_is_one_line() -> None:
+    script = _INTERRUPTED_WHILE_IMPORTING.format(module="minisched.cli.version_command", before="")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (ExitCode.INTERRUPTED, "", "minisched: interrupted")
+
+
+def test_whoever_ignores_interruptions_is_not_interrupted_while_importing() -> None:
+    ignoring = "signal.signal(signal.SIGINT, signal.SIG_IGN)"
+    script = _INTERRUPTED_WHILE_IMPORTING.format(module="click", before=ignoring)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout[:10], done.stderr) == (0, "minisched ", "")
+
+
 def test_version_is_printed_for_people_and_scripts() -> None:
     assert CliRunner().invoke(cli.command_line, ["--version"]).output.startswith("minisched ")
     assert '"minisched":' in CliRunner().invoke(cli.command_line, ["version", "--json"]).output
