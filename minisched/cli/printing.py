@@ -27,22 +27,22 @@ _STATE_STYLES = {
 }
 
 
-class _Console(Console):
+class OurConsole(Console):
     """Leaves it to the terminal to break lines that are wider than itself, which copies them whole."""
 
     def print(self, *objects: Any, **options: Any) -> None:
         super().print(*objects, **{"crop": False, **options})
 
-    def print_line(self, text: str) -> None:
+    def print_line(self, line: str | Text) -> None:
         """One line that may be copied and pasted: never broken, whatever its length."""
-        super().print(Text(text), soft_wrap=True)
+        super().print(Text(line) if isinstance(line, str) else line, soft_wrap=True)
 
 
-def console(*, stderr: bool = False) -> _Console:
+def console(*, stderr: bool = False) -> OurConsole:
     """A console on stdout or stderr as they are now."""
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _WIDTH_WITHOUT_TERMINAL
-    return _Console(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    return OurConsole(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)
 
 
 def print_json(document: Any) -> None:
