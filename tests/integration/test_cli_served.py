@@ -85,7 +85,7 @@ def test_the_life_of_a_pipeline(call: Call, tmp_path: Path) -> None:
     assert run["state"] == "success"
     log = call("pipeline", "logs", "daily").output
     assert "executing at" in log
-    assert call("pipeline", "logs", "daily", "--follow", "--run", run["id"]).output == log
+    assert call("pipeline", "logs", "daily", "--follow", "--run", run["id"]).stdout == log
     assert _json(call("pipeline", "logs", "daily", "--json"))["log"] == log
     assert run["id"] in call("runs", "list", "--pipeline", "daily", "--state", "success").output
     assert "Sink" in call("runs", "show", run["id"]).output
