@@ -80,7 +80,12 @@ def _exit_code(call: Callable[[], Any], debug: bool) -> int:
         return error.exit_code
     except MinischedError as error:
         return _report(error, str(error), exit_codes.of_error(error), debug)
-    except (KeyboardInterrupt, click.Abort) as error:
+    except click.Abort as error:
+        if isinstance(error.__context__, EOFError):
+            click.echo(err=True)  # the question that nobody answered stands there without an end of its line
+            return _report(error, "a question was asked, and nobody could answer it", ExitCode.USAGE, debug)
+        return _report(error, "interrupted", ExitCode.INTERRUPTED, debug)
+    except KeyboardInterrupt as error:
         return _report(error, "interrupted", ExitCode.INTERRUPTED, debug)
     except BrokenPipeError:
         # Whoever read our output has left; flushing at exit would fail again, aloud.
@@ -139,9 +144,4 @@ def command_line(
     ctx.obj = replace(given, config_path=config_path, url=url, token_file=token_file, debug=debug)
 
 
-def main() -> NoReturn:
-    """The console script."""
-    command_line.main()
-
-
-__all__ = ["COMMANDS", "CommandLine", "command_line", "main"]
+__all__ = ["COMMANDS", "CommandLine", "command_line"]

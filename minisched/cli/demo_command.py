@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
@@ -16,7 +16,8 @@ from minisched.cli import exit_codes
 from minisched.cli.demo_run import Demo, Outcome
 from minisched.cli.interruption import interrupted_once
 from minisched.cli.invocation import Invocation, json_option, pass_invocation
-from minisched.cli.printing import console, print_json, seconds
+from minisched.cli.own_command import own_command
+from minisched.cli.printing import OurConsole, console, print_json, seconds
 from minisched.cli.run_report import print_end
 
 _STRONG = "bold green"
@@ -38,7 +39,7 @@ def demo(invocation: Invocation, keep: bool, as_json: bool) -> int:
     if as_json:
         print_json(outcome.document())
     else:
-        _print(console(), outcome)
+        _print(console(), outcome, own_command(invocation.environ))
     return exit_codes.of_state(outcome.run["state"])
 
 
@@ -59,26 +60,32 @@ class _Narrator:
         line = Text("✓ ", style="green").append(what, style="default")
         if took_s is not None:
             line.append(f"  {seconds(took_s)}", style="dim")
-        self._console.print(line)
+        self._console.print_line(line)
 
     def log(self, data: bytes) -> None:
         self._stream.write(data)
         self._stream.flush()
 
 
-def _print(out: Console, outcome: Outcome) -> None:
+def _print(out: OurConsole, outcome: Outcome, command: str) -> None:
     out.print()
     out.print(_tree(outcome.arrived))
     out.print()
     print_end(out, outcome.run)
     out.print(_comparison(outcome))
     if outcome.at.kept:
-        at = outcome.at
-        out.print(f"The server goes on at {at.url} (process {at.pid}); `kill {at.pid}` stops it.")
-        out.print(f"  user: admin, password: in {outcome.password_file}")
-        out.print(f"  shell: MINISCHED_PASSWORD=$(cat {outcome.password_file}) minisched --url {at.url} runs list")
-        for what, url in outcome.addresses().items():
-            out.print(f"  {what}: {url}")
+        for line in _how_to_look_around(outcome, command):
+            out.print_line(line)
+
+
+def _how_to_look_around(outcome: Outcome, command: str) -> Iterator[str]:
+    """What of the kept server is to be copied and pasted, a thing a line."""
+    at, password_file = outcome.at, shlex.quote(str(outcome.password_file))
+    yield f"The server goes on at {at.url} (process {at.pid}); `kill {at.pid}` stops it."
+    yield f"  user: admin, password: in {outcome.password_file}"
+    yield f"  shell: MINISCHED_PASSWORD=$(cat {password_file}) {command} --url {at.url} runs list"
+    for what, url in outcome.addresses().items():
+        yield f"  {what}: {url}"
 
 
 def _tree(arrived: dict[str, Any]) -> Tree:

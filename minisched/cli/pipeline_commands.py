@@ -17,7 +17,8 @@ from minisched.cli.move_command import move
 from minisched.cli.orchestrator_answers import notes_of
 from minisched.cli.pipeline_lookup import all_pipelines, find_pipeline, service_reference
 from minisched.cli.printing import console, print_json, state_text, table, when
-from minisched.cli.run_log import follow_log, read_log
+from minisched.cli.run_following import watch_run
+from minisched.cli.run_log import read_log
 from minisched.cli.run_report import print_end, runs_table
 from minisched.cli.schedule_commands import backfill, next_instants, why
 from minisched.cli.server import PIPELINES, PLACEMENTS, RUNS, Server
@@ -192,11 +193,11 @@ def trigger(invocation: Invocation, pipeline: str, follow: bool, as_json: bool) 
                 f"run {run_id} was triggered in {answer.get('platform')}, where it cannot be followed.",
                 hint=f"Its log, as far as it is: minisched pipeline logs {pipeline}",
             )
-        return _follow_to_end(server, run_id, as_json)
+        return _follow_to_end(server, pipeline, run_id, as_json)
 
 
-def _follow_to_end(server: Server, run_id: str, as_json: bool) -> int:
-    follow_log(server, run_id, _log_writer(to_stderr=as_json))
+def _follow_to_end(server: Server, name: str, run_id: str, as_json: bool) -> int:
+    watch_run(server, name, run_id, _log_writer(to_stderr=as_json))
     ended = server.get(f"{RUNS}/{run_id}")
     if as_json:
         print_json(ended)
@@ -304,10 +305,17 @@ def logs(invocation: Invocation, pipeline: str, follow: bool, run_id: str | None
             _print_log_from_elsewhere(server, pipeline, as_json)
         elif as_json:
             parts: list[bytes] = []
-            (follow_log if follow else read_log)(server, run_id, parts.append)
+            _write_log(server, pipeline, run_id, parts.append, follow=follow)
             print_json({"runId": run_id, "log": b"".join(parts).decode(errors="replace")})
         else:
-            (follow_log if follow else read_log)(server, run_id, _log_writer(to_stderr=False))
+            _write_log(server, pipeline, run_id, _log_writer(to_stderr=False), follow=follow)
+
+
+def _write_log(server: Server, name: str, run_id: str, write: Callable[[bytes], None], *, follow: bool) -> None:
+    if follow:
+        watch_run(server, name, run_id, write)
+    else:
+        read_log(server, run_id, write)
 
 
 def _latest_run(server: Server, name: str) -> str | None:

@@ -10,11 +10,12 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-# Where nobody looks, nothing has to fit: tables in pipes and files keep their columns.
-_WIDTH_WITHOUT_TERMINAL = 200
+from minisched.cli.whole_table import WholeTable
+
+# Where nobody looks, nothing has to fit: in pipes and files a row is a line, however long.
+_WIDTH_WITHOUT_TERMINAL = 1_000_000
 
 _STATE_STYLES = {
     "success": "green",
@@ -26,11 +27,22 @@ _STATE_STYLES = {
 }
 
 
-def console(*, stderr: bool = False) -> Console:
+class OurConsole(Console):
+    """Leaves it to the terminal to break lines that are wider than itself, which copies them whole."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        super().print(*objects, **{"crop": False, **options})
+
+    def print_line(self, line: str | Text) -> None:
+        """One line that may be copied and pasted: never broken, whatever its length."""
+        super().print(Text(line) if isinstance(line, str) else line, soft_wrap=True)
+
+
+def console(*, stderr: bool = False) -> OurConsole:
     """A console on stdout or stderr as they are now."""
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _WIDTH_WITHOUT_TERMINAL
-    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    return OurConsole(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)
 
 
 def print_json(document: Any) -> None:
@@ -38,9 +50,9 @@ def print_json(document: Any) -> None:
     click.echo(json.dumps(document, ensure_ascii=False, indent=2, default=str))
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> Table:
-    """A table; columns whose name starts with # are numbers and stand to the right."""
-    drawn = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> WholeTable:
+    """A table; columns whose name starts with # are numbers and stand to the right. Without any name, no heading."""
+    drawn = WholeTable(header_style="bold", box=None, pad_edge=False, show_header=any(columns))
     for column in columns:
         drawn.add_column(column.removeprefix("#"), justify="right" if column.startswith("#") else "left")
     for row in rows:
@@ -49,7 +61,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: st
 
 
 def _plain(cell: object) -> str:
-    return "" if cell is None else str(cell)
+    """On one line: a row with line breaks in it would be several to whoever reads line by line."""
+    return "" if cell is None else " ".join(str(cell).splitlines())
 
 
 def state_text(state: str | None) -> Text:

@@ -34,7 +34,7 @@ def runs_table(runs: Iterable[Document]) -> Table:
             state_text(run["state"]),
             run.get("reason") or _why_it_waits(run),
             run.get("kind"),
-            when(run.get("startedAt") or run.get("enqueuedAt")),
+            when(run.get("startedAt")),
             duration(run.get("startedAt"), run.get("endedAt")),
         )
         for run in runs

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -10,10 +12,12 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from minisched.cli.exit_codes import ServerRefused
 from minisched.cli.invocation import Invocation, json_option, pass_invocation
 from minisched.cli.pipeline_lookup import pipeline_key
 from minisched.cli.printing import console, print_json, table
 from minisched.cli.server import Server
+from minisched.domain.errors import InvalidInput, InvalidSchedule
 from minisched.domain.zone import load_zone
 
 Document = dict[str, Any]
@@ -31,7 +35,7 @@ _pipeline_argument = click.argument("pipeline", metavar="PIPELINE")
 @pass_invocation
 def why(invocation: Invocation, pipeline: str, at: str | None, as_json: bool) -> None:
     """Say in a sentence why the pipeline ran, or did not, at its last instant or at a given time."""
-    with invocation.server() as server:
+    with invocation.server() as server, _refusals_naming_options("at"):
         answer = server.get(f"{_path(server, pipeline)}/why", {"at": at} if at else None)
     if as_json:
         print_json(answer)
@@ -47,7 +51,7 @@ def why(invocation: Invocation, pipeline: str, at: str | None, as_json: bool) ->
 @pass_invocation
 def next_instants(invocation: Invocation, pipeline: str, count: int, zone: str | None, as_json: bool) -> None:
     """Show the next instants of the pipeline's schedule, in UTC and in its zone, and what clock changes do to them."""
-    other = load_zone(zone) if zone else None
+    other = _zone_option(zone) if zone else None
     with invocation.server() as server:
         preview = server.get(f"{_path(server, pipeline)}/schedule", {"count": count})
     if as_json:
@@ -74,16 +78,17 @@ def backfill(invocation: Invocation, pipeline: str, since: str, until: str, dry_
 
     Asking again makes no second run of an instant.
     """
-    with invocation.server() as server:
+    with invocation.server() as server, _refusals_naming_options("from", "to"):
         body = {"from": since, "to": until, "dryRun": dry_run}
         done = server.post(f"{_path(server, pipeline)}/backfill", body)
     if as_json:
         print_json(done)
         return
     word = "would be queued" if dry_run else "queued"
-    rows = [(_utc(row["scheduledFor"]), word, row.get("runId")) for row in done["queued"]]
-    rows += [(_utc(row["scheduledFor"]), "has its run", row.get("runId")) for row in done["known"]]
-    console().print(table(("INSTANT (UTC)", "", "RUN"), sorted(rows)))
+    told = [(row, word) for row in done["queued"]] + [(row, "has its run") for row in done["known"]]
+    told.sort(key=lambda one: one[0]["scheduledFor"])
+    rows = [(_utc(row["scheduledFor"]), state, row.get("runId")) for row, state in told]
+    console().print(table(("INSTANT (UTC)", "", "RUN"), rows))
     click.echo(f"{len(done['queued'])} {word}, {len(done['known'])} had their run.")
 
 
@@ -98,14 +103,19 @@ def schedule() -> None:
 )
 @click.option("--to", "until", required=True, help="Until before this time.")
 @click.option(
-    "--assume", "assumed_s", type=float, default=300.0, show_default=True, help="Seconds of runs of unknown length."
+    "--assume",
+    "assumed_s",
+    type=click.FloatRange(min=0),
+    default=300.0,
+    show_default=True,
+    help="Seconds of runs of unknown length.",
 )
 @json_option
 @pass_invocation
 def simulate(invocation: Invocation, since: str, until: str, assumed_s: float, as_json: bool) -> None:
     """Show how often each enabled pipeline fires in an interval, how many runs would be running at once, and which
     local times clocks skip or repeat."""
-    with invocation.server() as server:
+    with invocation.server() as server, _refusals_naming_options("from", "to"):
         params = {"from": since, "to": until, "assumedS": assumed_s}
         done = server.get(f"{_MINISCHED}/schedule/simulation", params)
     if as_json:
@@ -147,6 +157,27 @@ def _extremes(done: Document) -> str:
         f" Most pipelines fire at {_utc(busiest['at'])}: {busiest['pipelines']}."
         f" Most runs at once: {peak['runs']}, at {_utc(peak['at'])}."
     )
+
+
+def _zone_option(name: str) -> ZoneInfo:
+    try:
+        return load_zone(name)
+    except InvalidSchedule as error:
+        raise InvalidInput(error.message, field="--zone", hint=error.hint) from error
+
+
+@contextmanager
+def _refusals_naming_options(*parameters: str) -> Iterator[None]:
+    """Only the server knows the zone that times are in, so it judges them; it names its parameters, we our options."""
+    try:
+        yield
+    except ServerRefused as error:
+        parameter, colon, problem = error.message.partition(": ")
+        if not colon or parameter not in parameters:
+            raise
+        for other in parameters:
+            problem = problem.replace(f"'{other}'", f"--{other}")
+        raise InvalidInput(problem, field=f"--{parameter}") from error
 
 
 def _path(server: Server, pipeline: str) -> str:

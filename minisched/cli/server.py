@@ -25,6 +25,8 @@ RUNTIMES = "/api/v1/minisched/runtimes"
 AUDIT = "/api/v1/minisched/audit"
 
 JSON_PATCH = "application/json-patch+json"
+# How OpenSSL, old and new, says that the first bytes were not of TLS; HTTP_REQUEST is what it calls a readable line.
+_PLAIN_HTTP_REASONS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "UNKNOWN_PROTOCOL"})
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _HOW_TO_BE_LET_IN = (
     f"Set {TOKEN_VARIABLE} (the server's admin makes one with `minisched token create NAME`), "
@@ -100,7 +102,7 @@ class Server:
         """One request; a response that is not a success is raised."""
         with self._reachable():
             response = self._client.request(method, path, **options)
-        return _accepted(response)
+        return self._accepted(response)
 
     @contextmanager
     def stream(
@@ -114,30 +116,70 @@ class Server:
         try:
             if response.is_error:
                 response.read()
-            yield _accepted(response)
+            yield self._accepted(response)
         finally:
             response.close()
+
+    def _accepted(self, response: httpx.Response) -> httpx.Response:
+        if _is_web_page(response):
+            raise ServerUnreachable(
+                f"no minisched server answers at {self.url}: a web page does, with status {response.status_code}.",
+                hint="Name the address of the server itself with --url.",
+            )
+        if response.is_success:
+            return response
+        message = _message(response)
+        if response.status_code == httpx.codes.NOT_FOUND:
+            raise NotFound(message)
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            raise ServerRefused(message.rstrip(".") + ".", hint=_HOW_TO_BE_LET_IN)
+        raise ServerRefused(message)
 
     @contextmanager
     def _reachable(self) -> Iterator[None]:
         try:
             yield
         except httpx.TransportError as error:
-            raise ServerUnreachable(
-                f"no minisched server answers at {self.url}: {str(error) or type(error).__name__}.",
-                hint="Start one with `minisched serve`, or name another with --url.",
-            ) from error
+            raise _unreachable(self.url, error) from error
 
 
-def _accepted(response: httpx.Response) -> httpx.Response:
-    if response.is_success:
-        return response
-    message = _message(response)
-    if response.status_code == httpx.codes.NOT_FOUND:
-        raise NotFound(message)
-    if response.status_code == httpx.codes.UNAUTHORIZED:
-        raise ServerRefused(message.rstrip(".") + ".", hint=_HOW_TO_BE_LET_IN)
-    raise ServerRefused(message)
+def _unreachable(url: str, error: httpx.TransportError) -> ServerUnreachable:
+    """What was found at the address instead of a server that answers."""
+    refusal = _tls_refusal(error)
+    if isinstance(refusal, ssl.SSLCertVerificationError):
+        return ServerUnreachable(f"the certificate of {url} is not trusted: {refusal.verify_message}.")
+    if refusal is not None and refusal.reason in _PLAIN_HTTP_REASONS:
+        plain = url.replace("https:", "http:", 1)
+        return ServerUnreachable(f"what listens at {url} does not speak HTTPS.", hint=f"Try --url {plain}")
+    if isinstance(error, httpx.RemoteProtocolError):
+        return ServerUnreachable(
+            f"what listens at {url} does not answer in HTTP: {str(error).rstrip('.')}.", hint=_another(url)
+        )
+    return ServerUnreachable(
+        f"no minisched server answers at {url}: {str(error) or type(error).__name__}.",
+        hint="Start one with `minisched serve`, or name another with --url.",
+    )
+
+
+def _another(url: str) -> str:
+    """A server with a certificate hangs up on whoever speaks plain HTTP to it."""
+    if url.startswith("http:"):
+        return f"If it has a certificate, try --url {url.replace('http:', 'https:', 1)}"
+    return "Name another with --url."
+
+
+def _tls_refusal(error: BaseException) -> ssl.SSLError | None:
+    """The error of the TLS library behind that of the HTTP client, if it is one."""
+    behind: BaseException | None = error
+    while behind is not None and not isinstance(behind, ssl.SSLError):
+        behind = behind.__cause__ or behind.__context__
+    return behind
+
+
+def _is_web_page(response: httpx.Response) -> bool:
+    """The server has none: they come from something else, or from a proxy whose server is gone."""
+    kind = str(response.headers.get("Content-Type", ""))
+    return kind.partition(";")[0].strip().lower() == "text/html"
 
 
 def _message(response: httpx.Response) -> str:

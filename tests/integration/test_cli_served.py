@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -85,7 +89,7 @@ def test_the_life_of_a_pipeline(call: Call, tmp_path: Path) -> None:
     assert run["state"] == "success"
     log = call("pipeline", "logs", "daily").output
     assert "executing at" in log
-    assert call("pipeline", "logs", "daily", "--follow", "--run", run["id"]).output == log
+    assert call("pipeline", "logs", "daily", "--follow", "--run", run["id"]).stdout == log
     assert _json(call("pipeline", "logs", "daily", "--json"))["log"] == log
     assert run["id"] in call("runs", "list", "--pipeline", "daily", "--state", "success").output
     assert "Sink" in call("runs", "show", run["id"]).output
@@ -179,6 +183,25 @@ def test_a_stop_ends_the_run_and_the_one_who_follows_it(call: Call, server: Serv
     follower.join(timeout=30)
     assert not follower.is_alive()
     assert call("pipeline", "stop", name).exit_code != ExitCode.OK  # nothing is left to stop
+
+
+def test_ctrl_c_ends_the_following_and_not_the_run(call: Call, process: ServerProcess) -> None:
+    call("pipeline", "create", "-", "--deploy", stdin=_document("watched", behaviour="hang"))
+    command = [sys.executable, "-m", "minisched", "--url", process.url, "pipeline", "trigger", "watched", "--follow"]
+    environment = {**os.environ, **password(process)}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as follower:
+        assert follower.stdout is not None
+        assert any("executing at" in line for line in follower.stdout)
+        follower.send_signal(signal.SIGINT)
+        _, said = follower.communicate(timeout=30)
+    assert follower.returncode == ExitCode.INTERRUPTED
+    (run,) = _json(call("pipeline", "runs", "watched", "--json"))
+    assert run["state"] == "running"
+    assert f"run {run['id']} goes on" in said
+    assert f"minisched pipeline logs watched --follow --run {run['id']}" in said
+    assert call("runs", "stop", run["id"]).exit_code == ExitCode.OK
 
 
 @pytest.mark.parametrize(

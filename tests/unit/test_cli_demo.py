@@ -14,9 +14,11 @@ import httpx
 import pytest
 
 from minisched.cli import demo_documents, kept_server
-from minisched.cli.demo_run import _Log, arrived_in
+from minisched.cli.demo_command import _how_to_look_around, _Narrator, _print
+from minisched.cli.demo_run import Outcome, _Log, arrived_in
 from minisched.cli.interruption import deferring_interrupts, interrupted_once
-from minisched.cli.kept_server import KeptServer, ServerHangs, only_one
+from minisched.cli.kept_server import Address, KeptServer, ServerHangs, only_one
+from minisched.cli.printing import console
 from minisched.cli.sample_database import TABLES, VIEWS, create_sample_database
 from minisched.cli.server import Server
 from minisched.domain.errors import Conflict
@@ -87,6 +89,40 @@ def test_what_arrived_is_told_apart_into_tables_and_views() -> None:
             "views": [{"name": "b", "columns": 1}],
             "columns": 3,
         }
+
+
+def _kept_outcome(directory: str) -> Outcome:
+    return Outcome(
+        runtime={},
+        at=Address("http://127.0.0.1:40001", 4711, kept=True),
+        pipeline={"fullyQualifiedName": "demo_shop.demo_shop_metadata"},
+        run={"id": "0f5f4c1e-3a0b-4d5e-9d59-4d1a44a9f111", "state": "success"},
+        arrived={"schema": "demo_shop.default.main", "tables": [], "views": [], "columns": 0},
+        timings={"trigger_to_workflow_ms": 1.0, "trigger_to_first_line_ms": 2.0, "import_s": None},
+        password_file=Path(directory) / "admin.password",
+    )
+
+
+def test_what_is_to_be_pasted_is_a_line_in_the_narrowest_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    outcome = _kept_outcome("/home/somebody/.local/share/minisched/demo")
+    _print(console(), outcome, "minisched")
+    _Narrator(to_stderr=False).done("server at " + "http://127.0.0.1:40001/" * 3)
+    shown = capsys.readouterr().out.splitlines()
+    file = "/home/somebody/.local/share/minisched/demo/admin.password"
+    call = f"MINISCHED_PASSWORD=$(cat {file}) minisched --url http://127.0.0.1:40001 runs list"
+    assert f"  shell: {call}" in shown
+    assert all(any(line.endswith(url) for line in shown) for url in outcome.addresses().values())
+    assert any("http://127.0.0.1:40001/" * 3 in line for line in shown)
+
+
+def test_a_path_with_spaces_can_be_pasted() -> None:
+    lines = list(_how_to_look_around(_kept_outcome("/my data"), "uv run minisched"))
+    assert any("$(cat '/my data/admin.password') uv run minisched --url" in line for line in lines)
 
 
 def test_two_demos_at_once_are_one_too_many(tmp_path: Path) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import socket
+import ssl
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import click
 import httpx
@@ -126,6 +130,41 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+# Sends SIGINT to itself as soon as the module is looked for, and holds it up, as slow disks do.
+_INTERRUPTED_WHILE_IMPORTING = """
+import os, runpy, signal, sys, time
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.2)
+sys.meta_path.insert(0, Interrupting())
+sys.argv = ["minisched", "version"]
+{before}
+runpy.run_module("minisched", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("module", ["minisched.cli", "click", "minisched.domain.errors"])
+def test_an_interruption_while_importing_is_silent(module: str) -> None:
+    script = _INTERRUPTED_WHILE_IMPORTING.format(module=module, before="")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (ExitCode.INTERRUPTED, "", "")
+
+
+def test_an_interruption_while_a_command_is_imported_is_one_line() -> None:
+    script = _INTERRUPTED_WHILE_IMPORTING.format(module="minisched.cli.version_command", before="")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (ExitCode.INTERRUPTED, "", "minisched: interrupted")
+
+
+def test_whoever_ignores_interruptions_is_not_interrupted_while_importing() -> None:
+    ignoring = "signal.signal(signal.SIGINT, signal.SIG_IGN)"
+    script = _INTERRUPTED_WHILE_IMPORTING.format(module="click", before=ignoring)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout[:10], done.stderr) == (0, "minisched ", "")
+
+
 def test_version_is_printed_for_people_and_scripts() -> None:
     assert CliRunner().invoke(cli.command_line, ["--version"]).output.startswith("minisched ")
     assert '"minisched":' in CliRunner().invoke(cli.command_line, ["version", "--json"]).output
@@ -141,6 +180,63 @@ def test_a_server_that_is_not_there_ends_in_4_with_what_to_do() -> None:
     assert result.exit_code == ExitCode.UNREACHABLE
     assert "http://127.0.0.1:1" in result.output
     assert "minisched serve" in result.output
+
+
+@contextmanager
+def _listening(answer: bytes) -> Iterator[int]:
+    """Somebody on a port who answers whatever is said with these bytes, and hangs up."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join(timeout=10)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "answer", "said"),
+    [
+        ("https", b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak HTTPS. Try --url http://127.0.0.1:"),
+        ("http", b"", "does not answer in HTTP: Server disconnected"),
+        ("http", b"\x15\x03\x03\x00\x02\x02\x46", "If it has a certificate, try --url https://127.0.0.1:"),
+        ("http", b"SSH-2.0-sshd\r\n", "does not answer in HTTP: "),
+    ],
+)
+def test_who_listens_there_instead_of_a_server_is_said(scheme: str, answer: bytes, said: str) -> None:
+    with _listening(answer) as port:
+        result = CliRunner().invoke(cli.command_line, ["--url", f"{scheme}://127.0.0.1:{port}", "runs", "list"])
+    assert result.exit_code == ExitCode.UNREACHABLE
+    assert said in result.output
+    assert "no minisched server answers" not in result.output
+    assert len(result.output.splitlines()) == 1
+
+
+def test_a_certificate_that_is_not_trusted_is_not_a_server_that_is_missing() -> None:
+    def distrust(request: httpx.Request) -> httpx.Response:
+        refusal = ssl.SSLCertVerificationError()
+        refusal.verify_message = "self-signed certificate"
+        raise httpx.ConnectError("[SSL: …]", request=request) from refusal
+
+    with Server("https://there", httpx.MockTransport(distrust)) as server, pytest.raises(ServerUnreachable) as raised:
+        server.get("/x")
+    assert str(raised.value) == "the certificate of https://there is not trusted: self-signed certificate."
+
+
+@pytest.mark.parametrize("status", [200, 404, 502])
+def test_a_web_page_is_not_a_server_and_not_shown(status: int) -> None:
+    page = "<!DOCTYPE html>\n<html><body>Welcome</body></html>"
+    transport = httpx.MockTransport(lambda _: httpx.Response(status, html=page))
+    invocation = Invocation(transport=transport)
+    result = CliRunner().invoke(cli.command_line, ["--url", "http://127.0.0.1:1", "runs", "list"], obj=invocation)
+    assert result.exit_code == ExitCode.UNREACHABLE
+    assert f"http://127.0.0.1:1: a web page does, with status {status}." in result.output
+    assert "Welcome" not in result.output
 
 
 @pytest.mark.parametrize("url", ["", "127.0.0.1:8580", "http://", "http://[::1"])

@@ -238,7 +238,8 @@ def _followed(state: str) -> FakeServer:
 def test_a_followed_run_shows_log_and_steps_and_ends_as_the_run_does(state: str, code: int) -> None:
     result = _call(_followed(state), "pipeline", "trigger", ID, "--follow")
     assert result.exit_code == code
-    assert result.output.startswith("hello\n")
+    assert result.stdout.startswith("hello\n")
+    assert result.stderr == f"run {RUN_ID}\n"
     assert all(part in result.output for part in (state, "it says why", "Mysql: t: boom", "2.5 s"))
     assert "Traceback" not in result.output
 
@@ -247,6 +248,44 @@ def test_a_followed_run_as_json_keeps_the_log_out_of_stdout() -> None:
     result = _call(_followed("failed"), "pipeline", "trigger", ID, "--follow", "--json")
     assert json.loads(result.stdout)["state"] == "failed"
     assert "hello\n" in result.stderr
+
+
+AGAIN = f"minisched pipeline logs {ID} --follow --run {RUN_ID}\n"
+
+
+def _lost(server: FakeServer, error: type[BaseException]) -> httpx.MockTransport:
+    """The server, which answers everything but with the log."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/stream"):
+            raise error("gone")
+        return server(request)
+
+    return httpx.MockTransport(answer)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (KeyboardInterrupt, ExitCode.INTERRUPTED, f"run {RUN_ID} goes on"),
+        (httpx.ReadError, ExitCode.UNREACHABLE, f"Run {RUN_ID} goes on unless"),
+    ],
+)
+@pytest.mark.parametrize("verb", [("trigger",), ("logs", "--run", RUN_ID)])
+def test_who_stops_following_learns_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, error: type[BaseException], code: int, said: str, verb: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("minisched.cli.run_log._RECONNECT_S", (0.0,))
+    monkeypatch.delenv("UV_RUN_RECURSION_DEPTH", raising=False)
+    result = CliRunner().invoke(
+        command_line,
+        ["--url", "http://127.0.0.1:8580", "pipeline", verb[0], ID, "--follow", *verb[1:]],
+        obj=Invocation(transport=_lost(_followed("running"), error), environ={}),
+    )
+    assert result.exit_code == code
+    assert said in result.stderr
+    assert AGAIN in result.stderr
+    assert result.stdout == ""
 
 
 def test_the_log_of_a_pipeline_that_never_ran_ends_in_3() -> None:
@@ -262,6 +301,27 @@ def test_runs_are_listed_with_state_and_duration() -> None:
     for arguments in (["pipeline", "runs", ID], ["runs", "list"]):
         result = _call(server, *arguments)
         assert all(part in result.output for part in (RUN_ID, "mysql.daily", "success", "2.5 s")), result.output
+
+
+def test_a_run_that_never_started_shows_no_start() -> None:
+    never = _run(state="stopped", startedAt=None, enqueuedAt=1_772_150_400_000)
+    result = _call(FakeServer({f"GET {RUNS}": {"data": [never]}}), "runs", "list")
+    assert "2026-02-2" not in result.output
+
+
+def test_lists_of_nothing_say_so_and_stay_lists_for_scripts() -> None:
+    server = FakeServer({f"GET {RUNS}": {"data": []}, f"GET {PIPELINES}": _listing()})
+    for command in (("runs", "list"), ("pipeline", "list")):
+        assert _call(server, *command).output == "none\n"
+        assert json.loads(_call(server, *command, "--json").output) == []
+
+
+def test_facts_begin_with_the_first_one() -> None:
+    server = FakeServer(
+        {f"GET {PIPELINES}/{ID}": _entity(), f"GET {RUNS}": {"data": []}, f"GET {RUNS}/{RUN_ID}": _run()}
+    )
+    assert _call(server, "pipeline", "show", ID).output.startswith("pipeline ")
+    assert _call(server, "runs", "show", RUN_ID).output.startswith("run ")
 
 
 def test_the_queue_says_why_runs_wait() -> None:
