@@ -14,6 +14,7 @@ from minisched.cli.durations import duration
 from minisched.cli.exit_codes import ExitCode
 from minisched.cli.invocation import Invocation, json_option, pass_invocation
 from minisched.cli.printing import print_json
+from minisched.cli.questions import confirmed
 from minisched.cli.server import Server
 from minisched.cli.shadow_report import compare, print_shadow, shadow_document
 from minisched.cli.shredding import shred
@@ -130,7 +131,7 @@ def _shred(imported: Sequence[Imported], *, whole: bool, yes: bool) -> tuple[lis
         return [], 0
     paths = [one.found.config.path for one in imported]
     question = f"Overwrite and remove {len(paths)} files? Airflow can read none of these pipelines afterwards."
-    if not yes and not click.confirm(question):
+    if not confirmed(question, yes=yes):
         return [], 0
     gone = []
     for path in paths:
@@ -171,23 +172,31 @@ def from_yaml(
         if dry_run:
             _tell(as_json, plan_document(judgement, prunes=prunes), lambda: print_plan(judgement, prunes=prunes))
             return ExitCode.OK
+        doomed = judgement.undeclared if prunes and _may_prune(judgement.undeclared, yes=yes) else ()
         written = list(write(server, judgement.declared, deploys=deploys))
         whole = not any(one.problem for one in written)
-        pruned = list(_prune(server, judgement.undeclared, whole=whole, yes=yes)) if prunes else []
+        pruned = list(_prune(server, doomed, whole=whole))
     _tell(as_json, done_document(written, pruned), lambda: print_done(written, pruned))
     return ExitCode.OK if whole and not any(one.problem for one in pruned) else ExitCode.FAILED
 
 
-def _prune(server: Server, undeclared: Sequence[Document], *, whole: bool, yes: bool) -> Iterator[Pruned]:
-    """While a file is not what the server has, nothing is deleted: it may be the same pipeline under another name."""
+def _may_prune(undeclared: Sequence[Document], *, yes: bool) -> bool:
+    """Asked before anything is written. Raises UsageError when nobody can answer."""
     if not undeclared:
-        return
-    if not whole:
+        return False
+    names = ", ".join(str(entity["fullyQualifiedName"]) for entity in undeclared)
+    agreed = confirmed(f"Delete {len(undeclared)} pipelines that have no file, for good: {names}?", yes=yes)
+    if not agreed:
+        click.echo("Nothing will be deleted.", err=True)
+    return agreed
+
+
+def _prune(server: Server, doomed: Sequence[Document], *, whole: bool) -> Iterator[Pruned]:
+    """While a file is not what the server has, nothing is deleted: it may be the same pipeline under another name."""
+    if doomed and not whole:
         click.echo("Nothing was deleted, because not everything was written.", err=True)
         return
-    names = ", ".join(str(entity["fullyQualifiedName"]) for entity in undeclared)
-    if yes or click.confirm(f"Delete {len(undeclared)} pipelines that have no file, for good: {names}?"):
-        yield from prune(server, undeclared)
+    yield from prune(server, doomed)
 
 
 def _tell(as_json: bool, document: Document, show: Callable[[], None]) -> None:

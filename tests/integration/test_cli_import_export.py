@@ -209,6 +209,9 @@ def test_pipelines_without_a_file_are_deleted_when_that_is_asked_for(call: Call,
     assert (one_file.exit_code, "--prune needs the directory" in one_file.output) == (ExitCode.USAGE, True)
     asked = call(*directory, "--prune", stdin="n\n")
     assert "shop.by_hand" in asked.output
+    assert "Nothing will be deleted" in asked.output
+    nobody = call(*directory, "--prune", stdin="")
+    assert (nobody.exit_code, "--yes" in nobody.output) == (ExitCode.USAGE, True)
     assert call("pipeline", "show", "by_hand").exit_code == ExitCode.OK
 
     # A file that the server refuses keeps everything else, but nothing is deleted.
