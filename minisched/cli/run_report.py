@@ -97,7 +97,7 @@ def failures(steps: Sequence[Document], *, at_most: int = 5) -> list[str]:
 
 
 def end_line(run: Document) -> Text:
-    """`failed (timed_out) in 2.1 s: message hint`."""
+    """`failed (timed_out) in 2.1 s: message`, and on a line of its own what to do."""
     line = Text().append_text(state_text(run["state"]))
     if run.get("reason") and run["reason"] != "completed":
         line.append(f" ({run['reason']})")
@@ -106,7 +106,7 @@ def end_line(run: Document) -> Text:
     if run.get("message"):
         line.append(f": {run['message']}")
     if run.get("hint"):
-        line.append(f" {run['hint']}", style="bold")
+        line.append(f"\n  {run['hint']}", style="bold")
     return line
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Callable
 
-from . import automation, models, pipeline_config, source_type, validation, workflow_file, workflows
+from . import automation, models, outages, pipeline_config, source_type, validation, workflow_file, workflows
 from .errors import CannotRun
 from .execution import execute
 from .progress import Progress
@@ -39,6 +39,7 @@ def perform(context: Context) -> None:
 def _run_pipeline(context: Context) -> None:
     job, pipeline = context.job, context.job["pipeline"]
     connection = pipeline_config.server_connection(pipeline, job.get("connection"))
+    outages.wait_out(connection.get("hostPort"))
 
     def fetch() -> dict[str, Any]:
         service = fetch_service(connection, pipeline.get("service") or {})
@@ -64,7 +65,15 @@ def _run_workflow(context: Context) -> None:
         if kind not in (job.get("workflow_classes") or {}):
             source_type.refuse_unknown(config, kind)
         config = workflow_file.prepare(config, kind, context.result.run_id, context.own_dir, job.get("connection"))
+    outages.wait_out(_host_of(config))
     execute(workflow_class, config, context.result, context.switch, context.progress)
+
+
+def _host_of(config: Any) -> object:
+    """Where a workflow file sends to."""
+    for key in ("workflowConfig", "openMetadataServerConfig", "hostPort"):
+        config = config.get(key) if isinstance(config, dict) else None
+    return config
 
 
 def _run_automation(context: Context) -> None:
