@@ -123,8 +123,8 @@ def test_whoever_reads_the_data_directory_is_let_in_and_manages_the_others(serve
     assert told == [
         ("user remove", "user ann"),
         ("user passwd", "user ann"),
-        ("user role", "user ann"),
-        ("user add", "user ann"),
+        ("user role", "user ann, viewer"),
+        ("user add", "user ann, operator"),
     ]
     assert ("ann", "trigger_pipeline") in [(row["user"], row["operation"]) for row in rows]
 
