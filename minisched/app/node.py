@@ -430,12 +430,7 @@ def _prepared_database(settings: Settings, fence: Fence) -> Database:
     url = settings.database_url.get_secret_value()
     prepared = migrations.prepare(url)
     if prepared.upgraded:
-        log.info(
-            "database.upgraded",
-            before=prepared.before,
-            now=prepared.now,
-            backup=str(prepared.backup) if prepared.backup else None,
-        )
+        log.info("database.upgraded", **prepared.facts())
     database = open_database(
         url, busy_timeout_s=settings.database.busy_timeout_s, pool_size=settings.database.pool_size
     )

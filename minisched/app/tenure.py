@@ -75,12 +75,7 @@ def _lease(settings: Settings) -> Iterator[SqlLease]:
         lease = SqlLease(database)
         if not lease.exists():
             prepared = migrations.prepare(url)
-            log.info(
-                "database.upgraded",
-                before=prepared.before,
-                now=prepared.now,
-                backup=str(prepared.backup) if prepared.backup else None,
-            )
+            log.info("database.upgraded", **prepared.facts())
         yield lease
 
 

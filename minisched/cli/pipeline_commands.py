@@ -63,7 +63,7 @@ def create(invocation: Invocation, file: str, update: bool, deploys: bool, as_js
             body["service"] = service_reference(server, body["service"])
         response = _created(server, body, update=update)
         entity, notes = response.json(), None
-        done = _DONE_BY_CHANGE[response.headers.get(CHANGE_HEADER, "entityCreated")]
+        done = _DONE_BY_CHANGE.get(response.headers.get(CHANGE_HEADER, "entityCreated"), "updated")
         if deploys:
             notes = _deploy(server, entity, done)
             entity = server.get(f"{PIPELINES}/{entity['id']}")

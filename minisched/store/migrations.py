@@ -45,6 +45,10 @@ class Preparation:
     def upgraded(self) -> bool:
         return self.before != self.now
 
+    def facts(self) -> dict[str, str | None]:
+        """For the log."""
+        return {"before": self.before, "now": self.now, "backup": str(self.backup) if self.backup else None}
+
 
 def head() -> str:
     """The revision that this version of minisched works with."""
